@@ -30,7 +30,7 @@ JSON = "application/json"
 OBSERVATIONS = "/api/public/v2/observations"
 READ_SCORES = "/api/public/v3/scores"
 LEGACY_TRACES = re.compile(r"/api/public/(traces|traces/\w+|v2/scores)")
-MAX_INGESTION_BYTES = 3_500_000  # documented limit of a batch
+MAX_INGESTION_BYTES = 3_500_000  # Langfuse's documented limit of a request with scores
 
 
 def decoded(message: bytes | str) -> ExportTraceServiceRequest:
@@ -73,7 +73,7 @@ def spans_of(batches: Iterable[ExportTraceServiceRequest]) -> list[ReceivedSpan]
 
 
 class LangfuseServer:
-    """A server that keeps received rows. `answer` is called first; if it returns a Response, the request is refused."""
+    """A server that keeps received rows. If `answer` returns a Response, that is sent, and no row is kept."""
 
     project = "cm_project-1"
     public_key, secret_key = "pk-lf-test-0123456789", "sk-lf-test-0123456789abcdef"
@@ -81,11 +81,11 @@ class LangfuseServer:
     def __init__(self, httpserver: HTTPServer) -> None:
         self.batches: list[ExportTraceServiceRequest] = []
         self.scores: list[dict[str, Any]] = []  # bodies of `score-create` events, with their `timestamp`, as they came
-        self.refuse: Callable[[dict[str, Any]], int | None] = lambda _score: None  # status if refused, else None
+        self.refuse: Callable[[dict[str, Any]], int | None] = lambda _score: None  # HTTP status, or None to accept
         self.raw: list[bytes] = []  # bodies of requests, unzipped
         self.requests: list[Request] = []
         self.version = "4.60.0"
-        self.mode = "events_only"  # or dual, or legacy (before version 4)
+        self.mode = "events_only"  # write mode; others are dual, and legacy (before version 4)
         self.answer: Callable[[Request, bytes], Response | None] = lambda _request, _body: None
         self.is_stored = True  # False while accepted rows are still queued
         self._lock = threading.Lock()

@@ -34,7 +34,7 @@ _NAMED = 'hostname "$0" && exec "$1" -c "$2"'
 
 
 def host_and_span(otlp: OtlpServer) -> Iterator[tuple[str, str]]:
-    """Yield, for each span, the name of its host and its user."""
+    """Yield the host name and the user id of each span."""
     for batch in otlp.batches:
         for item in batch.resource_spans:
             (host,) = [each.value.string_value for each in item.resource.attributes if each.key == "host.name"]

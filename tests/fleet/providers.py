@@ -19,8 +19,8 @@ HOSTS = {
     "api.groq.com": ("groq", "groq"),
 }
 THREE_LINES = "SELL\nFunding turned\nConfidence: 64%"
-# Model -> its answer; every other model answers OTHERWISE, which is no decision. `deepseek-chat` answers both the swarm
-# and an agent that wants three lines.
+# Model -> its answer. Every other model answers OTHERWISE, which no agent can read as a decision. Both the swarm and an
+# agent that wants three lines ask `deepseek-chat`.
 ANSWERS = {
     "claude-haiku-4-5": "BUY\nThe spread is wide\nConfidence: 72%",
     "deepseek-chat": THREE_LINES,
@@ -32,7 +32,7 @@ OTHERWISE = "The market is calm."
 
 
 class Request(NamedTuple):
-    """A request that a provider received. Retries by the SDK are not requests of their own."""
+    """A request that a provider received. A request and its retries by the SDK count as one."""
 
     provider: str
     model: str

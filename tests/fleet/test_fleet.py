@@ -117,7 +117,7 @@ def class_of(agent: str) -> str:
 
 
 def tokens(row: Row) -> tuple[int, int]:
-    """Return the prompt and completion tokens of a row, each summed over its kinds, as providers count them."""
+    """Return the sums of a row's input tokens and of its output tokens, with cached and reasoning tokens."""
     usage = row["usage"] or {}
     sums = {kind: sum(count for name, count in usage.items() if name.startswith(kind)) for kind in ("input", "output")}
     return sums["input"], sums["output"]
@@ -125,7 +125,7 @@ def tokens(row: Row) -> tuple[int, int]:
 
 @pytest.mark.parametrize("both", AGENTS, indirect=True, scope="module")
 def test_an_agent_does_what_it_did(both: Both) -> None:
-    """The adopted agent has the same status, stdout, files and requests; stderr is empty, or ends in the same error."""
+    """Adoption changes no agent's status, stdout, files or requests; stderr is empty, or ends in the same error."""
     plain, adopted, _ = both
     assert plain.stdout, plain.stderr
     assert (adopted.status, adopted.stdout, adopted.files) == (plain.status, plain.stdout, plain.files)
@@ -224,7 +224,7 @@ def test_an_image_is_not_recorded_whole(both: Both) -> None:
 
 @of("guard_agent")
 def test_errors_are_recorded_that_an_agent_swallows(both: Both) -> None:
-    """Errors that the agent swallows are recorded by name. So is the request that Groq's model sends when built."""
+    """Errors that the agent swallows are recorded with their names. The greeting sent to Groq has a row too."""
     refused, calm, broken, hello, words = both.of_type("generation")
     assert "BadRequestError" in refused["status_message"]
     assert "AuthenticationError" in broken["status_message"]

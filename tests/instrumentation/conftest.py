@@ -28,7 +28,7 @@ def _installed() -> Iterator[None]:
 
 @pytest.fixture
 def play(httpserver: HTTPServer) -> Callable[..., Provider]:
-    """Return a function that makes the server answer as a provider, with an outcome of `Provider.play`."""
+    """Return a function that makes the server answer as a provider: with success, an HTTP status, or a failure."""
 
     def start(name: str, outcome: str = "answer") -> Provider:
         provider = Provider(name)
@@ -42,7 +42,7 @@ def play(httpserver: HTTPServer) -> Callable[..., Provider]:
 def settings_of(
     httpserver: HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[str], dict[str, Any]]:
-    """Return a function that gives a client's arguments for a path of the server."""
+    """Return a function that gives the arguments to create an SDK client for a path of the server."""
 
     def settings(path: str) -> dict[str, Any]:
         return {"api_key": KEY, "base_url": httpserver.url_for(path), "max_retries": 0}

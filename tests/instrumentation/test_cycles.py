@@ -1,4 +1,4 @@
-"""A call of an agent's method for one pass, such as `run_monitoring_cycle`, is recorded as a cycle."""
+"""A call of the method that runs an agent once, such as `run_monitoring_cycle`, is recorded as a cycle."""
 
 import importlib
 import shutil

@@ -62,7 +62,7 @@ def test_one_request_is_the_row_of_the_call_around_it(client: openai.OpenAI, jou
 
 
 def test_several_requests_are_generations_below_a_span(client: openai.OpenAI, journal: JournalReader) -> None:
-    """A call with two requests is a span above two generations; only the requests have usage, so none counts twice."""
+    """A call with two requests is a span above two generations. Only these have usage, so no token counts twice."""
 
     @observe_llm
     def decide() -> Any:
@@ -189,7 +189,7 @@ def test_an_image_is_recorded_by_its_size(client: openai.OpenAI, journal: Journa
 def test_a_very_long_stream_keeps_its_usage(
     client: openai.OpenAI, journal: JournalReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of a very long stream only the usage is recorded: a text without its middle could hold half a secret."""
+    """Of a very long stream only the usage is recorded: if its text were cut, half a secret could pass unmasked."""
     monkeypatch.setattr(streams, "_MAX_EVENTS", 3)
     monkeypatch.setattr(streams, "_LAST_EVENTS", 2)
     events = list(client.chat.completions.create(**ASKED, stream=True))
@@ -289,7 +289,7 @@ def test_an_open_request_is_evidence_should_the_process_die(journal: JournalRead
 
 
 def test_a_body_in_bytes_is_weighed() -> None:
-    """The size of a request counts towards the queue's limit. It includes a prompt in encoded bytes."""
+    """The size of a request, which counts towards the queue's limit, includes a body that is given as bytes."""
     text = "x" * 1_000
     given = {"model": text, "messages": [{"role": "user", "content": text}], "config": {"system": text}}
     for arguments in (given, {"body": str(given).encode()}):

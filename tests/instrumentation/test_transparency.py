@@ -242,7 +242,7 @@ def test_beside_another_instrumentation_each_request_is_recorded_once(
 
 
 def test_a_parsed_answer_is_the_callers_model(client: openai.OpenAI, journal: JournalReader) -> None:
-    """The recorded parameters name the caller's class. An answer that does not fit the class raises the SDK's error."""
+    """The row names the class into which `parse` reads an answer. An answer that does not fit is the SDK's error."""
 
     class Decision(BaseModel):
         action: str

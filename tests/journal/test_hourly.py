@@ -38,7 +38,7 @@ def _values(row: Any) -> Row:
 
 
 def summed(journal: Journal) -> dict[Any, Any]:
-    """Return the same sums, computed from the rows."""
+    """Return the sums that `hourly` should have, computed from the journal's rows."""
     sums: dict[Any, Counter[str]] = {}
     for row in journal.observations("state <> 'open'"):
         key = (row["start_ns"] // HOUR_NS, row["agent"] or "", row["provider"] or "", row["model"] or "")

@@ -38,7 +38,7 @@ def opened_by_old_code(path: Path) -> sqlite3.Connection:
 
 
 def written_by_old_code(db: sqlite3.Connection, name: str, state: str = "local") -> None:
-    """Make every write of commit 89c35a9: a call, its tag, a score, a lease, a new state, a deletion."""
+    """Write as the code of commit 89c35a9 does: a call, its tag, a score, a lease, a new state, a deletion."""
     call = observation_row(
         id=name, trace_id=name, type="generation", name=name, trace_name=name, agent=name, start_ns=time.time_ns(),
         state="open",

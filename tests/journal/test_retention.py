@@ -1,4 +1,4 @@
-"""Retention deletes old rows, old hourly sums and old backups; large sums never cost a row."""
+"""Retention deletes old rows, hourly sums and backups. However large the sums are, no row is deleted for them."""
 
 import json
 import os

@@ -57,7 +57,7 @@ def test_lock_files_of_dead_processes_go(folder: Path) -> None:
 
 
 def test_a_token_names_no_other_file(folder: Path) -> None:
-    """A token with a path names no process. Tokens need this check, as others can write to the journal."""
+    """If a row's process token is a path, its process counts as dead: other programs may write such rows."""
     (folder.parent / "outside").touch()
     assert not is_alive(folder, "../outside")
     assert (folder.parent / "outside").exists()

@@ -94,8 +94,8 @@ def test_a_newer_journal_is_left_alone(journal: Any, capsys: pytest.CaptureFixtu
 @pytest.mark.failures_expected
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become an ordinary user here")
 def test_a_folder_that_cannot_be_written_stops_no_call(public_folder: Path) -> None:
-    """While the journal's folder cannot be written, calls go on and one line has the reason; later the queue is
-    journalled."""
+    """While the journal's folder cannot be written, calls go on and one line has the reason. Once it can be written,
+    the queued calls are journalled."""
     folder = public_folder / "shut"
     folder.mkdir(mode=0o700)
     code = (
@@ -211,7 +211,7 @@ def test_old_rows_go_by_age_pending_ones_stay(langfuse: Any, journal: Any) -> No
 
 
 def test_a_score_that_waits_outlives_its_trace(langfuse: Any, journal: Any) -> None:
-    """The trace's shipped observations are deleted by age; the score stays until it is shipped, and is deleted then."""
+    """A trace's shipped observations are deleted by age. Its pending score stays, and is deleted once it is shipped."""
     langfuse.answer = lambda request, _body: Response("broken", 500) if request.path.endswith("ingestion") else None
     ObservabilityContext.add_trading_signal("BUY", 50, "why")
     assert not LangFuseTracker().flush(5)
@@ -270,7 +270,7 @@ def test_the_size_limit_takes_shipped_rows_first_and_says_when_it_takes_others(
 
 @contextmanager
 def counting_others_turns(path: Path, monkeypatch: Any) -> Iterator[list[int]]:
-    """Let another connection write during each of our pauses, and yield how many observations it found."""
+    """Make each `time.sleep` lock the journal from another connection, and yield the list of row counts found then."""
     other, found, sleep = sqlite3.connect(path, timeout=0, isolation_level=None), [], time.sleep
 
     def take_turn(seconds: float) -> None:
@@ -286,7 +286,7 @@ def counting_others_turns(path: Path, monkeypatch: Any) -> Iterator[list[int]]:
 
 
 def test_others_write_between_two_steps_of_tidying(journal: Any, monkeypatch: Any) -> None:
-    """Others can write between two steps of deletion. No pause follows the last step: our own queue would wait."""
+    """Pauses between steps of deletion let other processes write. A pause after the last would only delay our queue."""
     for number in range(60):
         ask(str(number))
     assert len(journal.observations()) == 60
@@ -455,7 +455,7 @@ def test_a_replaced_journal_is_noticed(journal: Any) -> None:
 
 
 def test_a_repeated_append_changes_nothing(journal: Any) -> None:
-    """A recorder that did not learn of its success writes its rows again: rows shipped in between stay shipped."""
+    """If a recorder does not learn that rows were written, it writes them again; rows shipped since stay shipped."""
     ask("now")
     journal.observations()
     runtime.close()

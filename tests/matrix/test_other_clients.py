@@ -1,4 +1,4 @@
-"""Chat APIs called with HTTP libraries, Gemini, Ollama, speech and images with SDKs: each request is one row.
+"""Each request is one row: to chat APIs with HTTP libraries, and to Gemini, Ollama, speech and images with SDKs.
 
 `run.py` runs this file in its environments; tests of a library that an environment lacks are skipped.
 """
@@ -119,7 +119,7 @@ def _post(library: str, url: str, body: Any) -> Any:
 @pytest.mark.parametrize("path", POSTS)
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_a_post_to_a_chat_api_is_one_row(library: str, path: str, httpserver: HTTPServer, rows: Rows) -> None:
-    """A POST to a chat API is one row, with the request and the answer, but without headers and query."""
+    """A POST to a chat API is one row, with the bodies of request and answer, but without headers and URL query."""
     body, answer, provider, model = POSTS[path]
     httpserver.expect_request(path, method="POST").respond_with_json(answer(ANSWER))
     assert _post(library, httpserver.url_for(path), body).json() == answer(ANSWER)
@@ -184,7 +184,7 @@ def test_a_stream_that_is_read_as_a_whole_is_recorded(httpserver: HTTPServer, ro
 
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_other_requests_are_not_recorded(library: str, httpserver: HTTPServer) -> None:
-    """A POST to another path, and one whose query looks like a chat API, are not recorded."""
+    """A POST to another path is not recorded, even if its URL query contains the path of a chat API."""
     httpserver.expect_request("/order", method="POST").respond_with_json({})
     _post(library, httpserver.url_for("/order"), {"side": "BUY"})
     _post(library, httpserver.url_for("/order?next=/v1/messages"), {"side": "BUY"})
@@ -194,7 +194,7 @@ def test_other_requests_are_not_recorded(library: str, httpserver: HTTPServer) -
 
 
 def test_prompts_of_a_post_can_be_left_out(httpserver: HTTPServer, rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without LANGFUSE_CAPTURE_INPUT, a body's prompts and tools are left out, and its parameters are recorded."""
+    """If LANGFUSE_CAPTURE_INPUT is false, a body's prompts and tools are left out; its parameters are recorded."""
     requests = pytest.importorskip("requests")
     monkeypatch.setenv("LANGFUSE_CAPTURE_INPUT", "false")
     httpserver.expect_request("/v1/chat/completions").respond_with_json(_openai(ANSWER))
@@ -311,7 +311,7 @@ def test_generativeai_refused(httpserver: HTTPServer, rows: Rows) -> None:
 
 
 def test_generativeai_stream_that_is_left(httpserver: HTTPServer, rows: Rows) -> None:
-    """If the response object of a stream is deleted, the request ends, with the first piece, which the SDK had read."""
+    """If a stream's response object is deleted, the request ends. Its row has the piece that the SDK had read."""
     response = _generativeai(httpserver).generate_content("Longs +80 %", stream=True)
     del response
     gc.collect()
@@ -413,7 +413,7 @@ def test_ollama_chat(way: str, stream: bool, httpserver: HTTPServer, rows: Rows)
 
 
 def test_ollama_generate_and_embed(httpserver: HTTPServer, rows: Rows) -> None:
-    """`generate` takes its prompt by position. Of embeddings, the row has their number and length."""
+    """A prompt given to `generate` by position is recorded. A row of embeddings has the vectors' number and length."""
     client = _ollama_client("sync", httpserver)
     client.generate("llama3.2", "Longs +80 %", options={"temperature": 0.3})
     client.embed("nomic", "x")

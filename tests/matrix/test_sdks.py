@@ -153,7 +153,7 @@ async def raw(api: Api, resource: Any) -> None:
 
 
 async def streaming_response(api: Api, resource: Any) -> None:
-    """Call by `with_streaming_response`, and parse inside it."""
+    """Call by `with_streaming_response`, and parse the response inside its context."""
     manager = resource.with_streaming_response.create(**api.given)
     response = await entered(manager)
     await settled(response.parse())
@@ -184,7 +184,7 @@ async def raw_stream(api: Api, resource: Any) -> None:
 
 
 async def early_close(api: Api, resource: Any) -> None:
-    """Read one item, then `close()`."""
+    """Read one item of a stream, then close the stream."""
     events = await settled(resource.create(**api.given, stream=True, **with_usage(api)))
     assert await first(events, 1)
     await settled(events.close())
@@ -303,7 +303,7 @@ def test_a_failure_is_one_row(name: str, way: str, httpserver: HTTPServer, rows:
     assert row["status_message"].startswith("AuthenticationError: ")
 
 
-# Helpers, such as `parse`, that turn a stream into the SDK's own events. A call of a helper is still one request.
+# The SDKs' helpers: `stream` gives events of a stream, and `parse` parses an answer. Each call of one is one request.
 
 
 def _helper_of(api: Api, resource: Any, method: str) -> Any:
@@ -333,7 +333,7 @@ async def helper_stream_left(api: Api, resource: Any) -> None:
 
 
 async def helper_never_entered(api: Api, resource: Any) -> None:
-    """Make the helper's context manager without entering it."""
+    """Make the context manager of the helper `stream` without entering it."""
     manager = _helper_of(api, resource, "stream")(**api.given, **with_usage(api))
     for made in vars(manager).values():
         if inspect.iscoroutine(made):
@@ -372,7 +372,7 @@ def test_a_helper_that_is_left_is_one_row(name: str, way: str, httpserver: HTTPS
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", HELPED)
 def test_a_helper_that_is_not_entered_makes_no_request(name: str, way: str, httpserver: HTTPServer, rows: Rows) -> None:
-    """A helper that is not entered makes no row."""
+    """If the context manager of the helper `stream` is never entered, no row is made."""
     drive(APIS[name], way, helper_never_entered, httpserver)
     from src.observability import runtime
 

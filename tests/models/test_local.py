@@ -1,4 +1,4 @@
-"""The real local model: called, constrained by a grammar, counted, forked and stopped. Its answers are nonsense."""
+"""The real local model: calls, grammars, token counts, forks and Ctrl-C. Its answers are nonsense."""
 
 import asyncio
 import os

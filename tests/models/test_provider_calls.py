@@ -181,7 +181,7 @@ def no_redaction() -> Iterator[None]:
         yield
 
 
-FAULTS = {  # provider -> its fault; tests/runtime/test_faults.py tries every provider
+FAULTS = {  # provider -> fault tested with it; tests/runtime/test_faults.py tests every provider
     "claude": locked_journal,
     "openai": broken_journal,
     "gemini": no_threads,
@@ -233,7 +233,7 @@ def test_an_agent_sees_no_difference(
     monkeypatch.setenv("ENABLE_LANGFUSE", "false")
     assert everything() == traced
     monkeypatch.setenv("ENABLE_LANGFUSE", "true")
-    journal.observations()  # journals the queue
+    journal.observations()  # writes the queue to the journal
     file = tmp_path / "a file, not a folder"
     file.touch()
     with monkeypatch.context() as patch:
@@ -269,7 +269,7 @@ SENT = {
 
 @pytest.mark.parametrize("name", SENT)
 def test_the_trace_shows_the_parameters_sent(name: str, play: Any, journal: Any) -> None:
-    """The trace shows the parameters that were sent: some models get no temperature, or another name for the limit."""
+    """The trace has the parameters as sent: some models get no temperature, or another name for the token limit."""
     provider, model = play(name, "answer")
     ask(model, "generate")
     (row,) = journal.observations()

@@ -34,7 +34,7 @@ def test_thinking_without_an_end_is_no_answer() -> None:
 
 
 def test_reasoning_beside_the_content_is_kept_apart() -> None:
-    """Reasoning is kept apart. DeepSeek and xAI stream `reasoning_content`, OpenRouter and Groq `reasoning`."""
+    """Streamed reasoning, named `reasoning_content` (DeepSeek, xAI) or `reasoning` (OpenRouter, Groq), is no answer."""
     for name in ("reasoning_content", "reasoning"):
         pieces = ChatPieces()
         deltas = [{name: "squeezed"}, {name: ", so"}, {"content": "BUY"}]

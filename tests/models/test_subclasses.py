@@ -102,7 +102,7 @@ class SdkUsage(Overriding):
 
 
 class SdkMessage(Custom):
-    """Returns the SDK's message, as the example in the original instructions does."""
+    """Returns the SDK's message instead of a ModelResponse."""
 
     def generate_response(self, system_prompt, user_content, temperature=0.7, max_tokens=None):
         return self.client.chat.completions.create(messages=[]).choices[0].message
@@ -220,7 +220,7 @@ def test_a_fallback_model_is_a_generation_of_its_own(journal: Any) -> None:
 
 
 class Failing(Custom):
-    """A model whose provider refuses."""
+    """A model whose provider refuses every request."""
 
     error = RuntimeError("quota exceeded")
 
@@ -286,7 +286,7 @@ BAD_PROMPTS: dict[str, tuple[Any, str, str | None]] = {
 
 @pytest.mark.parametrize("case", BAD_PROMPTS)
 def test_a_bad_prompt_is_reported_with_its_cure(case: str, journal: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """A prompt of another type is sent as text, an empty prompt is not sent; both are reported and recorded."""
+    """A prompt that is not a string is sent as text, an empty prompt is not sent; both are reported and recorded."""
     prompt, message, sent = BAD_PROMPTS[case]
     model = Inheriting()
     response = model.generate_response("You trade", prompt)

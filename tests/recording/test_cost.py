@@ -20,7 +20,7 @@ from tests.cases import cases
 from tests.tracing.counting import counted
 
 BUCKETS = {"input": 1000, "input_cached_tokens": 200, "output": 60, "output_reasoning_tokens": 40}
-MOST_CALLS = 60  # most function calls that pricing one call may take
+MOST_CALLS = 60  # most function calls that one `price()` may make
 same_data = pytest.mark.skipif(
     price_table().name != f"genai-prices {version('genai-prices')}", reason="another genai-prices: run `make prices`"
 )
@@ -44,7 +44,7 @@ def by_genai_prices(provider_id: str, model: str, buckets: dict[str, int], at: d
     cached, written = buckets.get("input_cached_tokens", 0), buckets.get("input_cache_creation", 0)
     thought = buckets.get("output_reasoning_tokens", 0)
     usage = genai_prices.Usage(
-        input_tokens=buckets["input"] + cached + written,  # includes cached tokens
+        input_tokens=buckets["input"] + cached + written,  # genai-prices counts cached tokens as input
         cache_read_tokens=cached,
         cache_write_tokens=written,
         output_tokens=buckets["output"] + thought,
@@ -117,7 +117,7 @@ def test_a_name_stands_for_the_same_model(provider: str | None) -> None:
 
 @same_data
 def test_the_table_is_the_installed_data() -> None:
-    """The table is what `make prices` writes from the installed data; the table contains the licence."""
+    """The price table is what `make prices` writes from the installed genai-prices, and contains its licence."""
     written = [json.loads(line) for line in FILE.read_text(encoding="utf-8").splitlines()]
     made = [*make_prices.lines()]
     made[0]["newest"] = written[0]["newest"]  # the date moves when a known future price comes into force

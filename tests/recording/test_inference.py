@@ -28,7 +28,7 @@ DECISIONS: dict[str, tuple[str, tuple[str, str, float | None, str, str | None]]]
 
 @cases("case", DECISIONS)
 def test_an_answer_that_begins_with_an_action_is_a_decision(case: str) -> None:
-    """An action alone on the first line, in any case and Markdown, is a decision, with the facts in the lines below."""
+    """An action alone on the first line is a decision; lines below may give its reason, confidence and symbol."""
     answer, expected = DECISIONS[case]
     assert decision_in(answer) == expected
 
@@ -51,7 +51,7 @@ def signals(journal: Any) -> list[dict[str, Any]]:
 
 
 def test_an_answer_without_a_cycle_is_a_signal_of_its_own(journal: Any) -> None:
-    """An answer outside a cycle has its signal below it, in the same trace, with tags and without scores."""
+    """A signal inferred from an answer outside a cycle is below the answer in its trace, with tags, without scores."""
     ask(THREE_LINES)
     call, signal = journal.observations()
     assert (signal["parent_id"], signal["trace_id"], signal["is_root"]) == (call["id"], call["trace_id"], 0)

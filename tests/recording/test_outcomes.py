@@ -94,7 +94,7 @@ def test_a_bad_outcome_is_said_and_disturbs_nobody(given: dict[str, Any], journa
 
 
 def test_outcomes_are_shipped_where_their_trace_went(langfuse: LangfuseServer, journal: Any) -> None:
-    """Outcomes are shipped where their trace went. A correction has the id of the score that it corrects."""
+    """Outcomes are shipped to the server of their trace. A correction has the id of the score that it corrects."""
     trace = decide()
     assert LangFuseTracker().flush(5)
     ObservabilityContext.record_outcome(trace, pnl_usd=1)
@@ -214,7 +214,7 @@ def test_partial_fills_are_added_up_where_that_is_said(
 
 
 def test_a_trade_is_taken_whole_or_not_at_all(journal: Any, tmp_path: Path) -> None:
-    """With --sum, one bad line rejects all lines of its trace. So do percentages, which cannot be added up."""
+    """With --sum, a bad line rejects all lines of its trace, and so does a percentage, which cannot be added up."""
     first, second = decide(), decide()
     lines = (f"{first},1,", f"{second},2,3", f"{first},x,", f"{second},2,3")
     told = run("outcomes", "--sum", "--json", "--import", table(tmp_path, *lines, header="trace_id,pnl_usd,pnl_pct"))
@@ -281,7 +281,7 @@ def test_ctrl_c_while_the_file_is_read_imports_nothing(journal: Any, tmp_path: P
     pipe = tmp_path / "trades.csv"
     os.mkfifo(pipe)
     importer = importing(pipe)
-    with pipe.open("w") as file:  # more than a pipe can hold, so the import is reading it
+    with pipe.open("w") as file:  # returns once the import has read some lines: a pipe cannot hold all
         file.write("trace_id,pnl_usd\n" + "".join(f"{name},1\n" for name in names))
         file.flush()
         importer.send_signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""The queue and its thread, with a journal that is fast, slow, locked or broken: the caller never waits long."""
+"""The recorder's queue and thread: whether the journal is fast, slow, locked or broken, no caller waits long."""
 
 import ctypes
 import importlib
@@ -23,7 +23,7 @@ from tests.tracing.alarms import alarms, line_of_alarm
 
 
 class Disk:
-    """Stands in for the journal: keeps its batches, and fails on request."""
+    """Stands in for the journal: keeps the observations that it gets, and fails on request."""
 
     def __init__(self) -> None:
         self.written: list[Observation] = []
@@ -67,7 +67,7 @@ def over(disk: Disk) -> Iterator[Recorder]:
 
 
 def ended(size: int = 10) -> Observation:
-    """Return an observation as a caller's thread leaves it."""
+    """Return an ended observation, as a caller's thread gives it to the recorder."""
     observation = Observation("llm_generation", "generation")
     observation.ended, observation.output, observation.size = time.perf_counter_ns(), "x" * size, size
     return observation
@@ -111,7 +111,7 @@ def test_a_full_queue_drops_what_comes_and_counts_it(
 
 @pytest.mark.failures_expected
 def test_a_caller_does_not_wait_for_a_disk_that_fails(disk: Disk, over: Recorder, monkeypatch: Any) -> None:
-    """While the journal cannot be written, a full queue drops at once, since waiting 50 ms would be useless."""
+    """While the journal cannot be written, a full queue drops new observations at once: waiting would be useless."""
     monkeypatch.setattr(recorder, "MAX_QUEUED", 10)
     disk.error = OSError("No space left on device")
     over.on_end(ended())
@@ -132,7 +132,7 @@ def test_a_caller_does_not_wait_for_a_disk_that_fails(disk: Disk, over: Recorder
 def test_what_cannot_be_written_at_the_end_is_counted(
     disk: Disk, over: Recorder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """At the end, after one last try, one line has the number of observations that are lost."""
+    """`stop` tries once more to write the queue; if that fails, one line has the number of lost observations."""
     disk.error = OSError("No space left on device")
     for _ in range(700):
         over.on_end(ended())
@@ -389,7 +389,7 @@ def test_a_flush_without_a_limit_does_not_wait_for_a_disk_that_fails(tmp_path: P
 
 @pytest.mark.failures_expected
 def test_health_of_a_journal_that_cannot_be_read_is_unknown(tmp_path: Path, monkeypatch: Any) -> None:
-    """If the journal cannot be read, its counts are None, with the reason, and not 0."""
+    """If the journal cannot be read, `health` has None instead of its counts, and the reason."""
     noise = tmp_path / "journal.db"
     noise.write_bytes(os.urandom(10_000))
     monkeypatch.setenv("OBSERVABILITY_JOURNAL", str(noise))

@@ -50,14 +50,14 @@ def test_a_row_takes_few_calls() -> None:
 
 
 def test_an_answer_is_read_once_a_row() -> None:
-    """An answer is read once for all its parts, and at most six reports of usage are turned into buckets."""
+    """To make a row, the answer is read once, and token counts are sorted into usage buckets at most six times."""
     calls = calls_of(generation())
     assert calls[f"{answer.__name__}.read_answer"] == 1
     assert calls[f"{usage.__name__}.usage_buckets"] <= 6
 
 
 def test_a_batch_is_one_statement(made: Journal) -> None:
-    """One statement inserts all new rows of a poll, and another inserts their tags."""
+    """One SQL statement inserts all rows of a batch, and another inserts their tags."""
     rows = [{**row_of(generation()), "process": "1-0", "destination": None, "otlp_destination": None, "state": "local"}
             for _ in range(50)]  # fmt: skip
     with counted() as calls:

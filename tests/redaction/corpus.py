@@ -74,7 +74,7 @@ def phrase(make: random.Random, language: str = "english", strength: int = 128) 
     return Mnemonic(language).to_mnemonic(make.randbytes(strength // 8))
 
 
-# Rule -> function that makes a secret with a format of its own.
+# Rule -> function that makes a secret, which is recognized by its format alone.
 SECRETS: dict[str, Callable[[random.Random], str]] = {
     "anthropic-key": lambda make: (
         f"sk-ant-{make.choice(['api03', 'admin01', 'oat01'])}-{_some(make, 93, _URL_LETTERS)}AA"
@@ -192,7 +192,7 @@ def _uuid(make: random.Random) -> str:
     return "-".join(_some(make, size, _HEX) for size in (8, 4, 4, 4, 12))
 
 
-# Addresses of nodes, each with a key, as their hosts document them: `redaction/http.py` names the sources.
+# URLs of blockchain nodes, each with a key, as the nodes' providers write them: `redaction/http.py` has the sources.
 NODES: dict[str, Callable[[random.Random], tuple[str, str]]] = {
     "Alchemy": lambda make: _placed("https://eth-mainnet.g.alchemy.com/v2/{}", _some(make, 32, _URL_LETTERS)),
     "Alchemy, 21": lambda make: _placed("wss://solana-mainnet.g.alchemy.com/v2/{}", _some(make, 21, _URL_LETTERS)),

@@ -69,7 +69,7 @@ def test_one_row_more_costs_next_to_nothing(rows: str) -> None:
     """An additional ordinary row adds few calls and searches."""
     row, most_calls, most_searches = ROWS[rows]
     make = random.Random(rows)
-    page = [row(make) for _ in range(400)]  # short enough for one piece
+    page = [row(make) for _ in range(400)]  # short enough to be searched in one piece
     few, many = _calls("".join(page[:200])), _calls("".join(page))
     assert redact_text("".join(page)) == "".join(page)
     assert many["calls"] - few["calls"] <= most_calls * 200 + 20
@@ -119,7 +119,7 @@ def test_nothing_is_missed_at_a_seam(rule: str, filling: str, before: int) -> No
 
 
 def test_a_list_of_small_numbers_is_read_once() -> None:
-    """The expression for keys in bytes reads each number of a list at most twice, not once for each start of a list."""
+    """The search for keys in lists of numbers reads each number at most twice, not once for each start of a list."""
     make = random.Random("percentages")
     rows = [", ".join(str(make.randrange(100)) for _ in range(60)) for _ in range(400)]
     lists = list(wallets._lists(Scan("\n".join(f"RSI: {row}" for row in rows))))
@@ -191,7 +191,7 @@ def test_a_megabyte_takes_seconds_at_most(repeated: str) -> None:
 
 @pytest.mark.slow
 def test_a_text_of_words_of_the_list_is_checked_up_to_a_bound() -> None:
-    """Of very many listed words, not every checksum is computed: beyond a bound, words are masked unchecked."""
+    """If a text has so many BIP-39 words that checking their checksums would take long, they are masked unchecked."""
     from mnemonic import Mnemonic
 
     words = random.Random(1).choices(Mnemonic("english").wordlist, k=20_000)

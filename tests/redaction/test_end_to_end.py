@@ -42,7 +42,7 @@ def _own_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def nothing_leaks(langfuse: LangfuseServer, journal: Any, capfd: pytest.CaptureFixture[str]) -> Any:
-    """Search all outputs for these secrets, and check that something was recorded."""
+    """Return a function that checks that something was recorded, and that no output has the given secrets."""
 
     def search(*secrets: str, shipped: bool = True) -> None:
         LangFuseTracker().flush(10)

@@ -34,7 +34,7 @@ class Cell(NamedTuple):
     label: str
     written: str
     rule: str = "own-secret"
-    around: tuple[int, int] = (0, 0)  # numbers of the blob's letters before and after the secret's
+    around: tuple[int, int] = (0, 0)  # letters of a blob before and after those of the secret
 
     def planted(self, way: str) -> str:
         """The text that is planted: label and secret."""
@@ -97,7 +97,7 @@ def _saying(said: str, event: Any) -> Any:
 
 
 def cells_of(name: str) -> list[Cell]:
-    """Return all planted secrets: our own secret in every encoding, and a key known by its format."""
+    """Return all planted secrets: `OWN` in every encoding, and a key that is recognized by its format."""
     rule = _RULE_OF.get(name, f"{name}-key")
     key = SECRETS.get(rule, SECRETS["groq-key"])(random.Random(name))
     unseen = "with an invisible character inside"
@@ -177,7 +177,7 @@ def _score_comment(_: Stage, said: str) -> None:
 
 
 def _session_id(stage: Stage, said: str) -> None:
-    for cell in said.split(" ;\n"):  # one at a time: redaction cuts a session id to 200 characters
+    for cell in said.split(" ;\n"):  # one cell at a time: redaction cuts a session id to 200 characters
         stage.monkeypatch.setenv("LANGFUSE_SESSION_ID", f"{cell.removesuffix(' ;')} ;")
         observe_llm(lambda: "BUY")()
         assert runtime.running().recorder.flush(5)
@@ -201,7 +201,7 @@ class Traces(NamedTuple):
     printed: bytes
 
     def ways_to(self, where: str) -> Iterable[str]:
-        """Return the ways out whose cells must be found in this output."""
+        """Return the entries of `WAYS_OUT` whose cells must be found in this output."""
         return {"files": (), "rows": WAYS_OUT, "sent": WAYS_OUT, "printed": PRINTED}[where]
 
 
@@ -219,7 +219,7 @@ def run(
     langfuse: LangfuseServer, httpserver: HTTPServer, journal: Any, capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
 ) -> Callable[[str, str | None], tuple[list[Cell], Traces]]:  # fmt: skip
-    """Return a function that lets the same cells out by every way of one provider, and returns all output."""
+    """Return a function that puts one provider's cells into all `WAYS_OUT`, and returns the cells and all output."""
     monkeypatch.setenv("AI_MAX_RETRIES", "0")
 
     def run(name: str, variable: str | None) -> tuple[list[Cell], Traces]:

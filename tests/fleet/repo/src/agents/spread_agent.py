@@ -1,4 +1,4 @@
-"""An agent that gets three lines from a factory model. Seeded random numbers are drawn before and after."""
+"""An agent that draws seeded random numbers before and after a factory model answers it with three lines."""
 
 import random
 import sys

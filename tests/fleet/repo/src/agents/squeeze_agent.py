@@ -1,4 +1,4 @@
-"""A subclass of BaseAgent. Each cycle asks DeepSeek about two markets with OpenAI's SDK, and writes a history."""
+"""A subclass of BaseAgent. In each cycle it asks DeepSeek about two markets with OpenAI's SDK, and saves answers."""
 
 import os
 import sys

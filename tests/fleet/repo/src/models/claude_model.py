@@ -15,6 +15,6 @@ class ClaudeModel(BaseModel):
             max_tokens=max_tokens,
             system=system_prompt,
             messages=[{"role": "user", "content": user_content}],
-            extra_body={"temperature": temperature},  # the newest SDK has no argument `temperature`
+            extra_body={"temperature": temperature},  # not an argument: the newest SDK has no `temperature`
         )
         return ModelResponse(response.content[0].text.strip(), response, self.model_name, response.usage)
