@@ -119,7 +119,7 @@ def _keeper() -> "Keeper | None":
     return keeper
 
 
-_prepared: "Keeper | None" = None  # the keeper that `_keeper` returned, until the recorder takes it
+_prepared: "Keeper | None" = None  # the keeper that `prepare_budgets` created, until the recorder takes it
 _known: Any = None  # in a forked child: the parent's `budgeting.gate`, whose state the child inherits
 
 

@@ -191,7 +191,7 @@ def _prepared(point: _Point) -> _Point:
 def _multiples() -> list[list[_Point]]:
     """Return 32 rows of 256 points: point j of row i is j * 256**i times Ed25519's base point.
 
-    They are in the prepared form (see above), and are computed for the first key, which takes 50 ms and 2 MB.
+    The points are in the prepared form (see above). Computing them for the first key takes 50 ms and 2 MB.
     """
     rows, base = [], (_BASE_X, _BASE_Y, 1, _BASE_X * _BASE_Y % _P)
     for _ in range(32):

@@ -90,7 +90,7 @@ def _double(value: float) -> bytes:
 
 _Encoder = Callable[[Any], bytes]
 _Fields = dict[str, tuple[bytes, _Encoder]]  # a field's name -> its encoded tag, and the encoder of its value
-_WIRE_TYPES: dict[_Encoder, int] = {_integer: _VARINT, _fixed64: _FIXED64, _double: _FIXED64}  # others have _BYTES
+_WIRE_TYPES: dict[_Encoder, int] = {_integer: _VARINT, _fixed64: _FIXED64, _double: _FIXED64}  # other encoders: _BYTES
 
 
 def _table(**fields: tuple[int, _Encoder]) -> _Fields:

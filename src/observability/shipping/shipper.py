@@ -79,7 +79,7 @@ class Shipper:
 
 
 class Worker:
-    """Ships to one destination on its own thread. The destination is read from the settings each time."""
+    """Ships to one destination on its own thread. Before each attempt, the destination is read from the settings."""
 
     def __init__(self, name: str, configured: Callable[[], settings.AnyDestination | None]) -> None:
         self.last_error: str | None = None

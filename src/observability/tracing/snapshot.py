@@ -245,7 +245,7 @@ def _shape(value: Any, kind: type) -> Any:
 
 
 def size_of(value: Any) -> int:
-    """The approximate number of characters in `value` (a snapshot), for the size limit of the recorder's queue."""
+    """The approximate number of characters in the snapshot `value`, for the size limit of the recorder's queue."""
     kind = type(value)
     if kind is str or kind is bytes:
         return len(value)
