@@ -303,7 +303,7 @@ def test_a_failure_is_one_row(name: str, way: str, httpserver: HTTPServer, rows:
     assert row["status_message"].startswith("AuthenticationError: ")
 
 
-# The SDKs' helpers: `stream` gives events of a stream, and `parse` parses an answer. Each call of one is one request.
+# The SDKs' helpers: `stream` yields the SDK's own events, and `parse` parses an answer. Each call is one request.
 
 
 def _helper_of(api: Api, resource: Any, method: str) -> Any:

@@ -80,7 +80,7 @@ def test_every_model_that_we_name_has_a_price(provider: str) -> None:
 @same_data
 @pytest.mark.parametrize("provider", get_snapshot().providers, ids=lambda provider: provider.id)
 def test_a_price_is_genai_prices_own(provider: Any) -> None:
-    """Every model has genai-prices' price at three times, below and above every tier, or none if a rate is missing."""
+    """Each model's price is that of genai-prices, on three dates and for any usage, or None if a rate is missing."""
     for model in provider.models:
         for at in TIMES:
             for buckets in USAGES:

@@ -276,14 +276,14 @@ def importing(file: Path, *options: str) -> subprocess.Popen[str]:
 
 @pytest.mark.slow
 def test_ctrl_c_while_the_file_is_read_imports_nothing(journal: Any, tmp_path: Path) -> None:
-    """Ctrl-C, after thousands of good lines have been read, ends the import before anything is recorded."""
+    """Ctrl-C while a file is read, even after a thousand good lines, ends the import before anything is recorded."""
     names = many(3_000)
     pipe = tmp_path / "trades.csv"
     os.mkfifo(pipe)
     importer = importing(pipe)
-    with pipe.open("w") as file:  # returns once the import has read some lines: a pipe cannot hold all
+    with pipe.open("w") as file:
         file.write("trace_id,pnl_usd\n" + "".join(f"{name},1\n" for name in names))
-        file.flush()
+        file.flush()  # returns once the import has read many of the lines, since a pipe cannot hold all
         importer.send_signal(signal.SIGINT)
         said, _ = importer.communicate(timeout=30)
     assert importer.returncode != 0
