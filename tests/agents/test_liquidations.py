@@ -14,7 +14,7 @@ from tests.cases import cases
 @cases("header", [[], [HEADER], [HEADER + ",datetime"]])
 @cases("extra", ["", ",2025-12-11 01:36:23"])
 def test_twelve_or_thirteen_columns_with_a_header_or_without(header: list[str], extra: str) -> None:
-    """A feed file may have twelve or thirteen columns, with or without a header; all four forms are read alike."""
+    """A feed file may have twelve or thirteen columns, with or without a header; all these forms are read alike."""
     feed = parse_feed([*header, row(0) + extra, row(1, 500, "BUY") + extra], "feed.csv")
     assert feed.broken == 0
     assert list(feed.events["side"]) == ["SELL", "BUY"]

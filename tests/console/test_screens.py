@@ -214,7 +214,7 @@ def _spoil(journal: Journal, what: str) -> None:
 
 @pytest.mark.parametrize("what", ["missing", "damaged", "newer", "another program's", "a folder"])
 def test_a_journal_that_is_none(what: str, filled: Journal) -> None:
-    """A file that is not a journal is reported in one line with its cure, exit status 1, and not changed."""
+    """A missing or unusable journal is reported in one line, with exit status 1; the file, if any, is not changed."""
     path = filled.path
     _spoil(filled, what)
     before = path.read_bytes() if path.is_file() else None
