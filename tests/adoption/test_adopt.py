@@ -132,7 +132,7 @@ def test_a_missing_requirement_is_one_line(repo: Callable[..., Path], missing: s
 
 
 def test_a_python_that_is_too_old_is_one_line(repo: Callable[..., Path]) -> None:
-    """On Python 3.9, for which this Python passes here, the agent prints one line on stderr and continues."""
+    """On Python 3.9, which the test simulates, the agent prints one line on stderr and continues."""
     root = repo()
     adopt(root, "--yes")
     ended = run_bot(root, "import sys; sys.version_info = (3, 9); del sys.orig_argv\nimport src.agents.bot")

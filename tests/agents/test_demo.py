@@ -33,7 +33,7 @@ def feed(*prices: tuple[float, float]) -> pd.DataFrame:
 
 
 def test_a_move_is_from_the_last_price_before_to_the_last_before_the_horizon() -> None:
-    """The price change covers 15 minutes after a decision; it is None if a price is missing or the feed is too short."""
+    """The price change covers 15 minutes from a decision; it is None if a price is missing or the feed ends early."""
     at = pd.Timestamp(NOON_MS + 5 * MINUTE_MS, unit="ms", tz="UTC")
     move = demo.move_of(feed((0, 100), (4, 200), (6, 210), (19, 190), (21, 999)), "BTC", at)
     assert move is not None
