@@ -22,7 +22,7 @@ from benchmarks import caller, process, recorder, start
 from benchmarks.calls import configure
 from benchmarks.table import HEAD
 
-_PROCESSES = 3  # repeats of a measurement that starts a process, which takes seconds
+_PROCESSES = 3  # number of repeats if each repeat starts a process, which takes seconds
 Part = Callable[[str, int, int], None]  # arguments: address of the sink, number of calls, number of repeats
 
 

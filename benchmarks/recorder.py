@@ -129,7 +129,7 @@ def _until_on_disk(ended: int) -> float:
 
 
 def to_disk() -> dict[str, Any]:
-    """Return the milliseconds from a call's end to the disk: for the first, for paced and for a burst's last call."""
+    """Return the milliseconds from a call's end to the disk: for the first call, for paced calls, and for a burst."""
     call = calls.our_model()
     began = time.perf_counter()
     call(calls.PROMPT)

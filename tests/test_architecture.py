@@ -266,7 +266,7 @@ def test_what_is_printed_with_anything_put_into_it_is_redacted() -> None:
 
 @pytest.mark.slow
 def test_what_we_say_at_the_start_loads_no_redaction(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The start-up line without keys is constant, so that no redaction is loaded to print it."""
+    """The line printed at start-up if no keys are set is a constant, so that redaction is not loaded to print it."""
     code = "from src.models.model_factory import ModelFactory\nassert 'src.observability.redaction' not in sys.modules"
     assert "termcolor" in modules_after(code)
 

@@ -53,7 +53,7 @@ def _random_secret(make: random.Random) -> str:
 
 @cases("place", CONTEXTS)
 def test_a_secret_in_every_form_in_every_text_of_a_trading_process(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A secret is masked in every encoding, in this kind of text; not even the middle of the secret is left."""
+    """In each kind of text, a secret is masked in every encoding; not even the middle of the secret is left."""
     environment.forget()
     secret = _random_secret(random.Random(place))
     monkeypatch.setenv("EXCHANGE_API_SECRET", secret)
@@ -70,7 +70,7 @@ def _assert_masked(place: Callable[[str], str], written: str, secret: str) -> No
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ENCODINGS)
 def test_hundreds_of_our_own_secrets_are_found_wherever_they_stand(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A random secret in this encoding is masked in every kind of text that a trading process writes."""
+    """In each encoding, random secrets are masked in every kind of text that a trading process writes."""
     make = random.Random(form)
     for place in CONTEXTS.values():
         secret = _random_secret(make)
@@ -80,7 +80,7 @@ def test_hundreds_of_our_own_secrets_are_found_wherever_they_stand(form: str, mo
 
 @cases("secret", OURS)
 def test_a_secret_in_a_larger_blob(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A secret in longer base64 text is masked at any offset; letters beside it stay if they hold none of its bits."""
+    """A secret inside longer base64 text is masked at any offset; neighbouring letters that encode other bytes stay."""
     environment.forget()
     monkeypatch.setenv("EXCHANGE_API_SECRET", secret)
     for form in BLOBS:
@@ -182,7 +182,7 @@ def test_the_operators_own_addresses_stay(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_number_that_a_key_has_is_left_to_it() -> None:
-    """Keys that are masked to the same marker are numbered, but no number is used that an existing key already has."""
+    """Dictionary keys that get the same marker are numbered, but no number is used that an existing key already has."""
     three = {SECRET: [1.5], f"{MASK} (2)": [2.5], SECRET.encode(): [3.5]}
     assert list(redact(three).values()) == list(three.values())
 

@@ -271,7 +271,7 @@ def test_what_stands_beside_a_word_for_secrets_stays() -> None:
 
 @cases("fields", corpus.FIELDS)
 def test_fields_that_are_no_secret_stay(fields: dict[str, object]) -> None:
-    """Fields for account keys, token counts, cache keys, page keys and pairs of words are not masked."""
+    """Fields for account keys, token counts, cache keys, page tokens and pairs of words are not masked."""
     assert redact(fields) == fields
 
 
@@ -332,7 +332,7 @@ def test_a_solana_key_is_found_in_any_notation_of_its_bytes(notation: str) -> No
 
 
 def test_a_solana_key_as_data_is_found() -> None:
-    """A Solana key is masked as bytes, as a dict, and as a list of numbers or their texts; 64 other numbers stay."""
+    """A Solana key is masked as bytes, as a dict, and as a list of numbers or number strings; 64 other numbers stay."""
     raw = corpus.solana(random.Random(3))
     key = list(raw)
     for value in (
@@ -465,7 +465,7 @@ def test_the_operators_patterns_and_allow_list(monkeypatch: pytest.MonkeyPatch) 
 
 @cases("pattern", ["(", "(a+)+\\1", "x*", "[z-a]"])
 def test_a_bad_pattern_records_no_text_until_it_is_corrected(pattern: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An invalid pattern leaves unknown what to mask, and a recorded text cannot be taken back: no text is recorded."""
+    """With an invalid pattern, no text is recorded: it is unknown what to mask, and records cannot be taken back."""
     monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", pattern)
     assert redact_text("some prompt") == "[NOT RECORDED: OBSERVABILITY_REDACT_PATTERNS is refused]"
 

@@ -176,7 +176,7 @@ def test_a_key_of_bytes_is_found_in_rows(form: str) -> None:
 
 
 def test_a_phrase_over_messages_never_reaches_a_row() -> None:
-    """A seed phrase over messages is masked in the journal's columns, which keep valid JSON of the same shape."""
+    """A seed phrase split over messages is masked in the journal's columns, which keep valid JSON of the same shape."""
     words = phrase(random.Random(11)).split()
     observation = Observation("generation", "call")
     observation.input = [{"role": "user", "content": word} for word in words]
@@ -186,7 +186,7 @@ def test_a_phrase_over_messages_never_reaches_a_row() -> None:
 
 
 def test_a_phrase_over_two_fields_is_found_each_time() -> None:
-    """A phrase over two fields is masked every time: redaction does not remember the first field as clean."""
+    """A phrase split over two fields is masked every time: redaction does not remember the first field as clean."""
     words = phrase(random.Random(14)).split()
     value = {"note": f"The key token: {' '.join(words[:6])}", "rest": " ".join(words[6:])}
     for _ in range(3):

@@ -13,7 +13,7 @@ imports: list[str] = []
 
 
 class _Stall:
-    """The first import finder: records and delays each new import on this package's threads."""
+    """An import finder, asked before all others, that records and delays each new import on this package's threads."""
 
     def find_spec(self, name: str, *_: Any) -> None:
         """Find nothing, so that the next finder is used."""

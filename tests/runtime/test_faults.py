@@ -18,7 +18,7 @@ from tests.runtime.fault_agent import FAULTS
 
 pytestmark = pytest.mark.slow
 OUTCOMES = ("answer", "429", "503", "malformed", "not json", "answer by stream", "answer by astream")
-_SECONDS_MORE = 10.0  # extra time; 63 calls that each waited for 2 s would take 126 s
+_SECONDS_MORE = 10.0  # time that tracing may add; 63 calls that each waited for 2 s would add 126 s
 
 
 @pytest.fixture

@@ -153,7 +153,7 @@ def test_a_child_outlives_its_parent(journal: Any) -> None:
 
 
 def test_a_call_that_ends_in_two_processes_is_one_row(journal: Any) -> None:
-    """A process forks in a call that the recorder has not seen yet. The call returns in both processes, as one row."""
+    """If a process forks in a call that is not journalled yet, the call returns in both processes, but is one row."""
     run(_INSIDE_A_CALL)
     assert [row["name"] for row in journal.observations()] == ["fork_at_once"] * 5
 
@@ -172,7 +172,7 @@ def test_a_fork_in_the_middle_of_a_transaction(journal: Any, monkeypatch: pytest
 
 
 def test_a_fork_does_not_wait_for_another_process_that_writes(journal: Any) -> None:
-    """A fork does not wait while another process locks the journal: our thread that waits for the lock holds none."""
+    """A fork does not wait while another process locks the journal: our thread holds no lock between its retries."""
     run(_WHILE_ANOTHER_PROCESS_WRITES)
     assert asked(journal.path) == {"parent": 1, "later": 5, "third": 30}
 

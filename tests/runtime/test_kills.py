@@ -121,8 +121,8 @@ def next_start() -> None:
     ],
 )
 def test_a_kill_after_the_last_call_loses_none(durability: str, count: int, backend: Backend) -> None:
-    """While the server is unavailable, a worker is killed 100 ms after its last call, or at once with `sync`. Later,
-    every call is delivered once."""
+    """While the server is unavailable, a worker is killed 100 ms after its last call, or at once if durability
+    is `sync`. Later, every call is delivered once."""
     worker = start(0, "warm calls", WARM_CALLS=str(count), OBSERVABILITY_DURABILITY=durability)
     with Watch() as machine:
         heard(worker, "called")

@@ -141,7 +141,7 @@ def test_threads_that_call_to_the_end_lose_nothing(start: Start, journal: Any) -
     worker = start(0, "daemon thread")
     asked, errors = returned(worker)
     assert (worker.returncode, errors) == (0, "")
-    assert len(asked) > 10  # enough that some were made while the process ended
+    assert len(asked) > 10  # enough calls that some were made while the process ended
     found = {row["model_parameters"]["prompt"] for row in journal.observations() if row["output"]}
     assert asked <= found
 

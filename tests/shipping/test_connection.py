@@ -239,7 +239,7 @@ def test_a_server_must_prove_who_it_is(certificate: Path, serve: Serve, monkeypa
 
 @pytest.mark.slow
 def test_a_handshake_can_be_cut(certificate: Path, serve: Serve) -> None:
-    """If a server never answers the TLS handshake, `cut` ends the request at once."""
+    """If a server never answers the TLS handshake, `Connection.cut` ends the request at once."""
     connection, errors = Connection(https(serve(lambda _connection: time.sleep(10)))), list[BaseException]()
 
     def ask() -> None:

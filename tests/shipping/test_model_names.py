@@ -1,4 +1,4 @@
-"""Every sum uses the model name of the provider's answers; rows keep the requested name too."""
+"""Tests that totals by model use the name in the provider's answers, and that rows keep the requested name too."""
 
 import json
 from types import SimpleNamespace

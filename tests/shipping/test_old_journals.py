@@ -1,4 +1,4 @@
-"""Tests with a journal of older code: pending rows are shipped once, and shipped scores stay in their place."""
+"""Tests with a journal of older code: pending rows are shipped once, and scores stay where old code attached them."""
 
 import json
 import sqlite3
@@ -76,7 +76,7 @@ def test_a_correction_of_a_shipped_outcome_stays_on_the_trace(
 
 
 def test_code_of_before_goes_on_beside_it(old: sqlite3.Connection, langfuse: LangfuseServer, journal: Any) -> None:
-    """A row that old code adds to the migrated journal is shipped, and both names of its model are noted."""
+    """A row that old code adds to the migrated journal is shipped; its requested and answered model are stored."""
     Journal(settings.journal_path()).close()
     label = settings.destination().label
     row = next(row for row in ROWS if row["type"] == "generation")

@@ -36,7 +36,7 @@ def prompts(langfuse: LangfuseServer) -> dict[str, Any]:
 
 
 def test_a_used_prompt_is_linked_to_the_calls_that_follow(langfuse: LangfuseServer) -> None:
-    """`use_prompt` links the calls that follow until the cycle's end, or outside a cycle until the next prompt."""
+    """`use_prompt` links later calls to the prompt until the cycle ends or, outside a cycle, until the next prompt."""
     judge("before")
     ObservabilityContext.use_prompt("liquidation", 3)
     with ObservabilityContext.agent_cycle("LiquidationAgent"):

@@ -39,7 +39,7 @@ def cycle() -> None:
 
 
 def test_each_observation_goes_to_both(langfuse: LangfuseServer, otlp: OtlpServer) -> None:
-    """Each destination gets each observation once, scores go only to Langfuse, and the journal has all states."""
+    """Both destinations get each observation once; the journal marks it as shipped to both. Only Langfuse gets scores."""
     cycle()
     assert LangFuseTracker().flush(10)
     assert len(langfuse.spans) == len(otlp.spans) == 3
@@ -123,7 +123,7 @@ def test_headers_stand_nowhere(
 def test_it_does_not_hold_up_retention(
     langfuse: LangfuseServer, otlp: OtlpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Old rows that Langfuse has are deleted even if the second destination lacks them, where they count as dropped."""
+    """Old rows that Langfuse has are deleted even if the second destination lacks them; they then count as dropped."""
     otlp.answer = lambda _request, _body: Response("away", 503)
     for number in range(4):
         ask(str(number))

@@ -125,7 +125,7 @@ def test_a_poisoned_row_is_found_and_the_others_go(
     with ObservabilityContext.agent_cycle("Agent"):
         for number in range(500):
             ask("poison" if number == 237 else str(number))
-    assert not LangFuseTracker().flush(20)  # False: a refused row is not shipped
+    assert not LangFuseTracker().flush(20)  # `flush` returns False, since one row is refused
     assert LangFuseTracker().flush(5)
     assert refused.is_set()
     assert states(journal) == {"shipped": 501, "rejected": 1}
@@ -140,7 +140,7 @@ def test_a_row_that_is_refused_alone_ends_as_rejected(status: int, langfuse: Lan
     """A row that the server refuses even alone is rejected with the server's reason, and is not sent again."""
     langfuse.answer = lambda _request, _body: Response("Invalid span", status)
     ask("now")
-    LangFuseTracker().flush(10)  # False, unless the shipper's thread was faster
+    LangFuseTracker().flush(10)  # returns True only if the shipper's thread has already sent the rows
     (row,) = journal.observations()
     assert (row["state"], row["reason"]) == ("rejected", f"HTTP {status}: Invalid span")
     assert len(langfuse.requests) == 1
@@ -254,7 +254,7 @@ def silent_resolver(folder: Path) -> Iterator[tuple[socket.socket, list[str]]]:
 @pytest.mark.slow
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be a name server")
 def test_a_process_ends_while_the_name_of_the_host_is_looked_up(tmp_path: Path, monkeypatch: Any, journal: Any) -> None:
-    """A name lookup that takes a minute and cannot be aborted delays the exit by the budget and a second at most."""
+    """A name lookup that takes a minute and cannot be aborted delays the exit by at most its time limit plus 1 s."""
     for name, value in settings_for("https://langfuse.example").items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("OBSERVABILITY_EXIT_SECONDS", "0.3")
@@ -290,7 +290,7 @@ NOT_A_SUCCESS = {
 def test_rows_are_shipped_only_on_the_protocols_own_success(
     path: str, case: str, langfuse: LangfuseServer, journal: Any, monkeypatch: Any
 ) -> None:
-    """Rows are shipped only by the protocol's own success. After any other answer, even 2xx, they are sent again."""
+    """Rows are shipped if the protocol calls the answer a success. After any other, even 2xx, they are sent again."""
     monkeypatch.setattr("src.observability.shipping.shipper._FIRST_BACKOFF_SECONDS", 0.01)
     monkeypatch.setattr("src.observability.shipping.shipper._SHORTEST_PAUSE_SECONDS", 0.01)
     left = [NOT_A_SUCCESS[case]]
@@ -342,7 +342,7 @@ def test_a_partial_success_is_split_until_the_refused_row_is_alone(
     langfuse.answer = reject
     for number in range(20):
         ask("poison" if number == 7 else str(number))
-    LangFuseTracker().flush(20)  # False, unless the shipper's thread was faster
+    LangFuseTracker().flush(20)  # returns True only if the shipper's thread has already sent the rows
     assert states(journal) == {"shipped": 19, "rejected": 1}
     (row,) = [row for row in journal.observations() if row["state"] == "rejected"]
     assert row["reason"] == "partial success: poison"
@@ -505,7 +505,7 @@ def test_an_outage_of_days_does_not_end_the_shipper(raw_server: Any, journal: An
 
     def refuse(connection: socket.socket) -> None:
         seen[0] = next(connections)
-        if seen[0] == 1:  # the shipper waits for this answer, so that its counter can be set
+        if seen[0] == 1:  # the shipper's thread waits for this answer, so the test can change its failure count
             runtime.running().shipper.workers[0]._backoff._failed = 1_990
         reset(connection)
 
@@ -743,7 +743,7 @@ def test_a_backlog_is_sent_at_its_rate(
     pauses: list[float] = []
 
     def pause(seconds: float) -> bool:
-        if seconds == 0.0:  # 0 asks whether a `flush` waits
+        if seconds == 0.0:  # the shipper passes 0 to ask whether a `flush` is waiting
             return False
         pauses.append(seconds)
         theirs._take_lease(journal_of_theirs)
@@ -756,7 +756,7 @@ def test_a_backlog_is_sent_at_its_rate(
     assert ours.ship(0.0) is None
     assert len(langfuse.spans) == 6
     assert len(pauses) == 2
-    assert all(0.009 <= seconds <= 0.03 for seconds in pauses)  # for two rows, at a hundred rows a second
+    assert all(0.009 <= seconds <= 0.03 for seconds in pauses)  # two rows at 100 rows a second: 0.02 s ± half
     monkeypatch.setenv("OBSERVABILITY_CATCH_UP_RATE", "0")
     assert (catch_up_rows(), catch_up_pause(500)) == (2, 0.0)
     monkeypatch.setenv("OBSERVABILITY_CATCH_UP_RATE", "0.01")
@@ -766,7 +766,7 @@ def test_a_backlog_is_sent_at_its_rate(
 def test_a_flush_does_not_wait_for_the_rate(
     langfuse: LangfuseServer, journal: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A `flush` while a backlog is sent slowly sends all rows at once."""
+    """While a backlog is being sent slowly, a `flush` sends all its rows at once."""
     monkeypatch.setattr("src.observability.shipping.delivery.BATCH_ROWS", 2)
     monkeypatch.setenv("OBSERVABILITY_CATCH_UP_RATE", "0.01")
     leave_pending(langfuse, *map(str, range(8)))

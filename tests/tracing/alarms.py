@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-_NO_HANDLER_RUNS = ("try:", "except", "self._starting.release()")  # Python runs no handler at these lines
+_NO_HANDLER_RUNS = ("try:", "except", "self._starting.release()")  # Python runs no signal handler at these lines
 
 
 @contextmanager

@@ -36,10 +36,10 @@ def counted() -> Iterator[Counter[str]]:
 
 
 class _Began(threading.local):
-    at = 0.0  # the thread's CPU seconds at its last event
+    at = 0.0  # the thread's CPU seconds at its last profiler event
 
 
-_GIVING = ("sqlite3", "zlib")  # these release the interpreter while they work; so does RE2, a PyCapsule
+_GIVING = ("sqlite3", "zlib")  # modules whose C code releases the interpreter; RE2, in a PyCapsule, does too
 
 
 @contextmanager

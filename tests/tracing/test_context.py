@@ -364,7 +364,7 @@ def _fail() -> None:
 
 @pytest.mark.parametrize("cycle", [_decide, _fail])
 def test_an_alarm_at_any_line_leaves_no_cycle_open(cycle: Callable[[], None], journal: Any) -> None:
-    """If an agent's alarm raises at any line of ours, no cycle stays open: the next cycle is a new trace."""
+    """If an agent's SIGALRM handler raises at any line of ours, no cycle stays open: the next cycle is a new trace."""
     cycle()
     number, left = 0, []
     with alarms():

@@ -261,7 +261,7 @@ def test_what_was_recorded_is_let_go_of_without_the_garbage_collector(journal: A
             thread.start()
             thread.join()
         assert len(journal.observations()) == 5
-        ask()  # the recorder's thread may still hold the last call
+        ask()  # one more call, since the recorder's thread may still hold the previous one
         assert len(journal.observations()) == 6
         assert [observation() for observation in seen[:5]] == [None] * 5
     finally:
@@ -500,7 +500,7 @@ FILES = frozenset((observe.__file__, current.__file__))
 
 @pytest.mark.parametrize("call", [lambda: add(1), lambda: asyncio.run(aadd(1)), lambda: list(count(1))])
 def test_an_alarm_at_any_line_leaves_nothing_running(call: Any, journal: Any) -> None:
-    """If an agent's alarm raises at any line of ours, no observation stays open."""
+    """If an agent's SIGALRM handler raises at any line of ours, no observation stays open."""
     call()
     number, left = 0, []
     with alarms():

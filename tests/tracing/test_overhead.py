@@ -24,8 +24,8 @@ from tests.tracing.counting import counted
 
 # A traced call makes 35 function calls, with OpenTelemetry 37; the counting adds 4. Langfuse's `@observe` makes 1,376.
 MOST_CALLS = 42
-MOST_OF_A_MODEL = 64  # 50 function calls, 5 more by the counting; with four metadata values and an answer with usage
-MOST_OF_AN_SDK = 90  # 73 function calls, 5 more by the counting; with two messages
+MOST_OF_A_MODEL = 64  # a model's call with four metadata values and usage makes 50 function calls; the counting adds 5
+MOST_OF_AN_SDK = 90  # an SDK's call with two messages makes 73 function calls; the counting adds 5
 WORK = ("json", "redaction", "sqlite3", "inspect", "rows", "sink", "journal", "protobuf", "httpx", "genai_prices")
 
 

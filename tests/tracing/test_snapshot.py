@@ -72,7 +72,7 @@ LARGE: dict[str, Any] = {
 def test_a_snapshot_is_bounded_as_a_whole(case: str) -> None:
     """However its parts refer to each other, a snapshot is limited in size, and notes how many values are omitted."""
     kept = snapshot(LARGE[case])
-    assert nodes_of(kept) <= 2 * MAX_NODES  # the values, and a mark for each container that was cut
+    assert nodes_of(kept) <= 2 * MAX_NODES  # twice, since each container that was cut adds a note to the values
     assert "more" in str(kept) or "deeper than" in str(kept)
 
 
@@ -431,7 +431,7 @@ def cycle_that_keeps() -> None:
     ("act", "kept"),
     [
         (lambda: keeps(LONG, [LONG]), 2),
-        (lambda: keeps(note=LONG), 2),  # as an argument, and as metadata
+        (lambda: keeps(note=LONG), 2),  # the text is kept twice: as an argument and as metadata
         (lambda: keeps(notes=[LONG], note=1), 2),
         (lambda: keeps(answer=LONG), 2),
         (lambda: keeps(answer=SimpleNamespace(content=LONG)), 2),
