@@ -39,7 +39,7 @@ def cycle() -> None:
 
 
 def test_each_observation_goes_to_both(langfuse: LangfuseServer, otlp: OtlpServer) -> None:
-    """Both destinations get each observation once; the journal marks it as shipped to both. Only Langfuse gets scores."""
+    """Each observation is sent once to both destinations, and marked as shipped to both. Only Langfuse gets scores."""
     cycle()
     assert LangFuseTracker().flush(10)
     assert len(langfuse.spans) == len(otlp.spans) == 3
