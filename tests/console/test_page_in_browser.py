@@ -210,7 +210,7 @@ def test_the_report(size: str, scheme: str, content: str, chromium: Any, tmp_pat
 
 @pytest.fixture
 def fleet(chromium: Any, serve: Any, journal_of: Callable[..., Journal]) -> Iterator[tuple[Browser, Journal, str]]:
-    """The live page over a day of a fleet, the journal, and the page's origin."""
+    """The live page, which shows one day of a fleet's calls; the journal; the page's origin."""
     made = journal_of(300, days=0.9)
     judge(made, 150)
     browser = Browser(chromium, "laptop", "light")
@@ -375,7 +375,8 @@ def paint_and_filter(page: Any) -> tuple[float, float]:
 def test_a_million_rows_being_written_to(
     chromium: Any, serve: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While four processes append to a million rows, the page loads at every size, filters, and shows new decisions."""
+    """While four processes append to a million rows, the page loads on screens of every size, filters,
+    and shows new decisions."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 900 USD/month; *Agent1 20 USD/day")
     made = Journal(settings.journal_path())
     million.fill(made, 333_334)

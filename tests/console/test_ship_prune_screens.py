@@ -193,7 +193,7 @@ def test_doctor(journal: Journal, langfuse: Any) -> None:
 ✅ rejected: no rows were rejected
 ✅ own failures: none in the last 7 days
 ✅ outcomes: all of the last 7 days match a trace
-✅ prices: genai-prices 0.2.3, prices as of 2026-11-09 or later
+✅ prices: genai-prices 0.2.3, newest price of 2026-11-09
 ✅ server: http://localhost:30000 is Langfuse 4.60.0, the SDK is 5.0.4
 ✅ clock: within a minute of the server's clock
 ✅ reading: the v2 and v3 APIs answer, the legacy API does not (events_only)\

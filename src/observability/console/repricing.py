@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from ..journal import JournalError
-from ..recording import RENEW_PRICES, price, price_table
+from ..recording import RENEW_PRICES, price
 from .queries.totals import TIMES
 
 Price = Callable[[dict[str, int]], float | None]  # a call's token counts -> its cost in USD; None if unknown
@@ -42,12 +42,6 @@ def price_of_model(name: str) -> Price:
             return usd
     cure = f"check the spelling, give it as PROVIDER/MODEL, or update the prices with `{RENEW_PRICES}`"
     raise JournalError(f"No price for {name!r}: {cure}")
-
-
-def price_table_text() -> str:
-    """The name and date of the price table: `genai-prices 0.2.3, prices as of 2026-10-14 or later`."""
-    table = price_table()
-    return f"{table.name}, prices as of {table.newest} or later"
 
 
 def repriced(calls: Iterable[tuple[str, dict[str, int], float | None]], price: Price, by: str) -> list[Repriced]:

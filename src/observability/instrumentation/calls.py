@@ -191,14 +191,15 @@ def begin(
             hidden = NOT_RECORDED if _records_input(request, capture) else shape.hidden
             given = shape.arguments(args, kwargs)
             _note_arguments(request, given, hidden)
-        return request  # this line is in the `try`, since an alarm may interrupt any line
+        return request  # this line is in the `try`, since an exception of a signal handler may be raised at any line
     except BaseException as error:  # noqa: BLE001 - `_give_up` separates our errors from the agent's
         _give_up(request, error)
     return request
 
 
 def _give_up(request: Observation | None, error: BaseException) -> None:
-    """Swallow an error of this package. An interruption (alarm, Ctrl-C) ends the request and is raised again."""
+    """Swallow an error of this package. After any other exception, such as Ctrl-C, end the request and
+    raise the exception again."""
     try:
         if not isinstance(error, Exception):
             raise error

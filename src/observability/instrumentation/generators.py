@@ -132,7 +132,7 @@ async def _async_items(
 
 
 def _leave_early(request: Observation | None) -> None:
-    """End the request of a generator that the caller closed or an alarm interrupted."""
+    """End the request if the caller has closed its generator early, or if a signal handler's exception ended it."""
     if request is not None:
         leave_request(request)
         if request.ended is None:

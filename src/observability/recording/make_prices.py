@@ -142,4 +142,4 @@ if __name__ == "__main__":
     except ImportError:
         raise SystemExit("❌ Install genai-prices first: pip install -U genai-prices") from None
     FILE.write_text("\n".join(made) + "\n", encoding="utf-8")
-    print(f"✅ {FILE}: {price_table().name}, prices up to {price_table().newest}")
+    print(f"✅ {FILE}: {price_table()}")

@@ -27,6 +27,9 @@ class PriceTable(NamedTuple):
     name: str
     newest: date
 
+    def __str__(self) -> str:
+        return f"{self.name}, newest price of {self.newest}"
+
 
 @lru_cache(maxsize=1)
 def price_table() -> PriceTable:

@@ -200,8 +200,7 @@ def sdks() -> Iterator[Finding]:
 def prices() -> Iterator[Finding]:
     """Check the age of the price table."""
     table = price_table()
-    what = f"{table.name}, prices as of {table.newest} or later"
     if (time_range.today() - table.newest).days > _OLD_PRICES_DAYS:
-        yield warning("prices", what, RENEW_PRICES)
+        yield warning("prices", str(table), RENEW_PRICES)
     else:
-        yield fine("prices", what)
+        yield fine("prices", str(table))

@@ -6,13 +6,14 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from ...recording import price_table
 from ..options import MAX_ROWS, AsJson, filtered, opened, print_no_rows, resolved
 from ..queries import totals
 from ..queries.filter import Filter
 from ..render.format import how_many, one_line, period
 from ..render.layout import show, show_json, width
 from ..render.tables import costs_table, repriced_table
-from ..repricing import price_of_model, price_table_text, repriced
+from ..repricing import price_of_model, repriced
 
 
 class By(str, Enum):
@@ -72,12 +73,12 @@ def _what_if(by: By, rows: Filter, name: str, limit: int | None, as_json: bool) 
         without_usage = totals.calls_without_usage(journal, rows)
     limited = _limited(groups, by, limit)
     if as_json:
-        more = {"model": name, "prices": price_table_text(), "calls_without_tokens": without_usage}
+        more = {"model": name, "prices": str(price_table()), "calls_without_tokens": without_usage}
         for group in limited:
             show_json({**group._asdict(), **more})
     elif limited:
         print(f"💱 The same tokens at today's prices of {one_line(name, 40)}")
-        print(f"   {price_table_text()}")
+        print(f"   {price_table()}")
         show(*repriced_table(limited, by.value, name, width()))
         for line in _caveats(without_usage):
             print(line)
