@@ -88,7 +88,7 @@ def test_a_secret_is_found_wherever_it_stands(rule: str) -> None:
 def test_a_secret_is_found_in_the_errors_of_the_real_sdks(
     name: str, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Secrets of every rule are masked in the message of the exception in which an SDK quotes the provider's error."""
+    """If an SDK's exception quotes a provider's error that contains a secret, the secret is masked in the message."""
     monkeypatch.setenv("AI_MAX_RETRIES", "0")
     provider = Provider(name)
     provider.recorded["errors"]["503"] = {"error": {"message": "Incorrect API key provided: SECRET."}}

@@ -217,7 +217,7 @@ def ending_while_locked(journal: Path, **environment: str) -> Iterator["subproce
 
 @pytest.mark.parametrize("budget", [0.0, 1.0])
 def test_an_end_while_the_journal_is_locked_keeps_to_its_budget(budget: float, journal: Any) -> None:
-    """At exit, writing and sending share OBSERVABILITY_EXIT_SECONDS; calls not written by then are reported as lost."""
+    """At exit, writing and sending share OBSERVABILITY_EXIT_SECONDS; calls not written in time are reported as lost."""
     with ending_while_locked(journal.path, OBSERVABILITY_EXIT_SECONDS=str(budget)) as worker:
         began = time.monotonic()
         status, errors = ended(worker)

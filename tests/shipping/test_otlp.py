@@ -177,7 +177,7 @@ def test_an_outcome_stands_on_the_generation_that_decided(langfuse: LangfuseServ
 def test_an_outcome_told_at_once_has_the_environment_and_place_of_its_trace(
     langfuse: LangfuseServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An outcome recorded right after its decision, as in a backtest, has the trace's environment and generation."""
+    """An outcome recorded right after its decision, as in a backtest, is on the generation, in the same environment."""
     monkeypatch.setenv("LANGFUSE_TRACING_ENVIRONMENT", "backtest")
     for _ in range(20):
         ObservabilityContext.record_outcome(str(one_cycle()), pnl_pct=1.5)

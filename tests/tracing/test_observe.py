@@ -91,7 +91,7 @@ def test_a_call_is_one_observation(journal: Any) -> None:
 
 
 def test_what_the_function_does_with_its_options_is_not_recorded(journal: Any) -> None:
-    """Changes that the function makes to its options are not recorded, since the kept dictionary is a separate one."""
+    """Changes that the function makes to its options are not recorded: the recorded dictionary is a separate one."""
 
     @observe_llm(as_type="tool")
     def ask(prompt: str, **options: Any) -> str:
@@ -329,7 +329,7 @@ def test_our_own_mistake_costs_what_it_is_about_not_the_call(journal: Any, monke
 
 
 def test_send_and_throw_reach_the_generator(journal: Any) -> None:
-    """Sent values and exceptions reach the generator, its return value comes back, and its pieces are recorded."""
+    """Sent values and exceptions reach the generator, its return value comes back, and yielded values are recorded."""
     counting = count(3)
     assert next(counting) == 0
     assert counting.send("go on") == 1
