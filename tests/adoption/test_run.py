@@ -105,4 +105,4 @@ def test_a_script_of_another_repo_is_refused(tmp_path: Path) -> None:
         capture_output=True, text=True, cwd=settings.REPO_ROOT, timeout=60, check=False,
     )  # fmt: skip
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert "adopt the script's repo, and run the script there" in ended.stderr
+    assert "run `adopt` on the script's repo, then run the script there" in ended.stderr

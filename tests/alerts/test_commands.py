@@ -41,7 +41,7 @@ def test_a_watch_from_cron(failing: None, webhook: Webhook) -> None:
     (row,) = (json.loads(line) for line in run("alerts", "--json").stdout.splitlines())
     assert (row["agent"], row["rule"], row["closed_ns"]) == ("WhaleAgent", "failing", None)
     assert "🔔 Open alerts: WhaleAgent failing; python -m src.observability alerts lists them" in run("status").stdout
-    assert "alerts: the watch ran " in run("doctor").stdout
+    assert "alerts: `watch` ran " in run("doctor").stdout
 
 
 def test_a_test_message(webhook: Webhook, made: Journal) -> None:
@@ -59,7 +59,7 @@ def test_a_test_message(webhook: Webhook, made: Journal) -> None:
     ("name", "value", "finding"),
     [
         ("OBSERVABILITY_ALERT_URLS", "nonsense://x", "channel 1 (nonsense) is not an address that apprise supports"),
-        ("OBSERVABILITY_ALERT_URLS", "json://127.0.0.1:9", "the watch has never run"),
+        ("OBSERVABILITY_ALERT_URLS", "json://127.0.0.1:9", "`watch` has never run"),
         ("OBSERVABILITY_ALERT_URLS", "trader@example.com", "OBSERVABILITY_ALERT_URLS must be addresses of apprise"),
         ("OBSERVABILITY_ALERT_QUIET", "22-7", "OBSERVABILITY_ALERT_QUIET must be hours like 22:00-07:00"),
         ("OBSERVABILITY_ALERT_QUIET", "22:00-07:00 Mars/Base", "OBSERVABILITY_ALERT_QUIET names an unknown time zone"),

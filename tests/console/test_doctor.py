@@ -70,8 +70,8 @@ def test_all_is_well(langfuse: Any) -> None:
 @pytest.mark.parametrize(
     ("mode", "what"),
     [
-        ("events_only", "the v2 and v3 APIs answer, the legacy API does not (events_only)"),
-        ("dual", "the v2 and v3 APIs answer, and the legacy API too (dual)"),
+        ("events_only", "the v2 and v3 APIs answer, but not the legacy API (mode events_only)"),
+        ("dual", "the v2 and v3 APIs answer, and the legacy API too (mode dual)"),
         ("legacy", "only the legacy API answers, as on servers before version 4"),
     ],
 )

@@ -170,10 +170,10 @@ def test_a_folder_in_its_place(command: str, tmp_path: Path) -> None:
     """A folder at the journal's path is reported with its own cure, not with `run an agent`."""
     settings.journal_path().mkdir(parents=True)
     result = run(command.format(folder=tmp_path))
-    message = f"{settings.journal_path()} is a folder: set OBSERVABILITY_JOURNAL to a file in it"
+    message = f"{settings.journal_path()} is a folder: set OBSERVABILITY_JOURNAL to a file in this folder"
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", f"❌ {message}\n")
     (finding,) = [finding for finding in _findings() if finding["about"] == "journal"]
-    assert (finding["weight"], finding["cure"]) == ("fault", "set OBSERVABILITY_JOURNAL to a file in it")
+    assert (finding["weight"], finding["cure"]) == ("fault", "set OBSERVABILITY_JOURNAL to a file in this folder")
 
 
 def _findings() -> list[Any]:
@@ -296,7 +296,7 @@ def test_one_is_no_plural_and_export_says_that_it_replaces(closed: Path, tmp_pat
 
 def test_ship_names_the_local_rows_that_it_leaves(closed: Path, langfuse: Any) -> None:
     """If no row is pending, `ship` prints how many rows were recorded without keys, and does not send them."""
-    assert run("ship").stdout.splitlines()[1] == "🤖 100 rows recorded without keys: --include-local sends them"
+    assert run("ship").stdout.splitlines()[1] == "🤖 100 rows recorded before keys were set: --include-local sends them"
     result = json.loads(run("ship --json").stdout)
     assert result == {
         "host": settings.setting("LANGFUSE_HOST"), "delivered": 0, "refused": 0, "waiting": 0, "why": None,

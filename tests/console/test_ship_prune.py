@@ -103,7 +103,7 @@ def test_local_rows_are_sent_only_when_asked_for(filled: Journal, langfuse: Any)
         result = run("ship", "--include-local", answer=answer)
         assert result.exit_code == 1
         assert result.stderr.endswith(end)
-        assert "500 rows recorded without keys" in result.output
+        assert "500 rows recorded before keys were set" in result.output
         rows(local=500)
     result = json.loads(run("ship", "--include-local", "--json", answer="").stdout)
     assert (result["delivered"], result["cure"]) == (0, "add --yes to skip the question")
@@ -174,7 +174,7 @@ def test_prune_lets_go_of_what_is_old(filled: Journal) -> None:
     assert f"   {number} local\n" in result.output
     assert 100 < number < 200
     assert len(filled.observations()) == 301
-    assert "1 are kept, because Langfuse has not received them yet" in result.output
+    assert "Kept observations: 1, because Langfuse has not received them yet" in result.output
     assert f"Deleted {number} observations" in run("prune", "--older-than", cut, "--yes").output
     assert len(filled.observations()) == 301 - number
     assert "Deleted 0 observations" in run("prune").output

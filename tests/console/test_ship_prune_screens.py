@@ -156,7 +156,7 @@ def test_status_of_what_waits(journal: Journal, monkeypatch: pytest.MonkeyPatch)
 📒 /tmp/moon-journal/journal.db
    0.1 MB, oldest row 24 min old, 12 local, 4 pending, 2 rejected, 13 shipped,
    oldest pending row 22 min old
-   12 rows recorded without keys, kept here until you run python -m
+   12 rows recorded before keys were set, kept until you run python -m
    src.observability ship --include-local\
 """)
     assert wide == snapshot("""\
@@ -165,7 +165,7 @@ def test_status_of_what_waits(journal: Journal, monkeypatch: pytest.MonkeyPatch)
    2026-11-18 11:16:40 UTC
 📒 /tmp/moon-journal/journal.db
    0.1 MB, oldest row 24 min old, 12 local, 4 pending, 2 rejected, 13 shipped, oldest pending row 22 min old
-   12 rows recorded without keys, kept here until you run python -m src.observability ship --include-local\
+   12 rows recorded before keys were set, kept until you run python -m src.observability ship --include-local\
 """)
 
 
@@ -196,7 +196,7 @@ def test_doctor(journal: Journal, langfuse: Any) -> None:
 ✅ prices: genai-prices 0.2.3, newest price of 2026-11-09
 ✅ server: http://localhost:30000 is Langfuse 4.60.0, the SDK is 5.0.4
 ✅ clock: within a minute of the server's clock
-✅ reading: the v2 and v3 APIs answer, the legacy API does not (events_only)\
+✅ reading: the v2 and v3 APIs answer, but not the legacy API (mode events_only)\
 """)
     assert seen("doctor", 160) == narrow
 
@@ -285,14 +285,14 @@ def test_prune(journal: Journal) -> None:
     assert seen("prune --older-than 2026-11-18T11:00 --dry-run", 80) == snapshot("""\
 🧹 Would delete 9 observations from before 2026-11-18 11:00:00 UTC
    1 rejected, 8 shipped
-⚠️ 3 are kept, because Langfuse has not received them yet
-   → python -m src.observability ship\
+⚠️ Kept observations: 3, because Langfuse has not received them yet
+   → python -m src.observability ship sends them\
 """)
     assert seen("prune --older-than 2026-11-18T11:00 --yes", 80) == snapshot("""\
 🧹 Deleted 9 observations from before 2026-11-18 11:00:00 UTC
    1 rejected, 8 shipped, 0.0 MB freed
-⚠️ 3 are kept, because Langfuse has not received them yet
-   → python -m src.observability ship\
+⚠️ Kept observations: 3, because Langfuse has not received them yet
+   → python -m src.observability ship sends them\
 """)
     assert seen("prune --older-than 2026-11-18T11:00", 160).startswith("🧹 Deleted 0 observations from before ")
 
@@ -301,7 +301,7 @@ def test_ship(journal: Journal, langfuse: Any, monkeypatch: pytest.MonkeyPatch) 
     """`ship` without pending rows, with `--include-local`, with a wrong key, and with a key missing."""
     assert seen("ship", 80) == snapshot("""\
 ✅ No rows are pending for http://localhost:30000
-🤖 31 rows recorded without keys: --include-local sends them\
+🤖 31 rows recorded before keys were set: --include-local sends them\
 """)
     assert seen("ship --include-local --yes", 80) == snapshot("✅ 31 rows delivered to http://localhost:30000")
     deliver(journal)

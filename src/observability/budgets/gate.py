@@ -17,7 +17,7 @@ from .limits import STOP, TELL, Budget
 
 # Share of a budget's remainder that a process may use before the next refresh, beyond its own reservation.
 _UNDRAWN = 1 / 256
-_CAUTION = 4.0  # safety factor: all processes are assumed to spend this many times as fast as recently
+_CAUTION = 4.0  # safety factor: all processes are assumed to spend at this many times their measured pace
 _ROUNDING = 1e-6  # relative tolerance when amounts are compared, since sums of floats are not exact
 # Refreshes may stop because the journal is locked or the machine is overloaded. After _STALE_SECONDS without a refresh,
 # a process may use a share of the last known remainder. The share grows to the whole remainder within another
@@ -65,9 +65,9 @@ class View:
     def _is_safe_beyond(self, beyond: float, amount: float) -> bool:
         """Whether a call is most probably still within the budget, although `room` is used up.
 
-        The method estimates what all processes have spent since the last refresh. Near the limit, it also admits a call
-        as long as all earlier calls in `beyond` still run. The keeper refreshes the view before one of them ends,
-        which limits how far the budget can be exceeded.
+        The method estimates what all processes have spent since the last refresh. Near the limit, it also admits calls
+        while all earlier calls in `beyond` still run. Once one of them has ended, it admits no more calls until the
+        keeper refreshes the view, which limits how far the budget can be exceeded.
         """
         since = monotonic() - self.refreshed
         late = max(since - _STALE_SECONDS, 0.0)
@@ -123,7 +123,7 @@ class Gate:
             self.views = [View(now.limit, now.spent, now.reserved, room=0.0, ends=now.resets_at) for now in statuses]
 
     def inherit(self, parent: "Gate") -> None:
-        """Copy the budgets' state from the parent process, without the amounts reserved for the parent's calls."""
+        """Copy the budgets' state from the parent process, except `room`, which is reserved for the parent's calls."""
         if parent.budgets == self.budgets:
             self.views = [
                 View(view.limit, view.spent, view.reserved, room=0.0, ends=view.ends) if view.is_read else view

@@ -27,7 +27,7 @@ _LEAST_SECONDS = 0.05  # pause between two refreshes while calls run, unless a c
 _IDLE_SECONDS = 1.0
 _DEAD_SECONDS = 5.0  # pause between two searches for amounts still reserved by dead processes
 _FEWEST = 4  # the remainder is divided among at least this many processes, since more may be starting
-_AHEAD_SECONDS = 3.0  # a process reserves as much as it needs for this time if it goes on spending as recently
+_AHEAD_SECONDS = 3.0  # a process reserves as much as it will spend in this time at its measured speed
 _SPEED_SECONDS = 1.0  # period over which spending is measured
 _SHORTEST_SECONDS = 0.9
 
@@ -40,10 +40,10 @@ class Session(Protocol):
 
     @property
     def process(self) -> str:
-        """The token of this process."""
+        """The token that names this process in the journal."""
 
     def is_alive(self, process: str) -> bool:
-        """Whether the process of this token still runs."""
+        """Whether the process named by this token still runs."""
 
 
 class _Speed:
@@ -76,7 +76,8 @@ class Keeper:
         self.gate = Gate(budgets, exempt, self._estimates)
         self._ledger = Ledger(budgets, self._estimates)
         self._clock = clock
-        self._refreshed = self._searched = float("-inf")  # monotonic seconds
+        # Monotonic times of the last refresh, and of the last search for amounts reserved by dead processes.
+        self._refreshed = self._searched = float("-inf")
         self._has_learnt = False
         self._duration = 0.0  # seconds that the last refresh took
         self._lag = _IDLE_SECONDS  # seconds between the last two refreshes
@@ -100,7 +101,7 @@ class Keeper:
                 self._refresh(journal, session)
         except JournalError as error:
             cure = "Until this works again, the last known spending decides which calls are admitted."
-            failures.note("budgets", f"budgets cannot be counted now: {error}", cure=cure)
+            failures.note("budgets", f"spending cannot be counted against the budgets: {error}", cure=cure)
         previous, self._refreshed = self._refreshed, time.monotonic()
         # A refresh that a caller needs is delayed by the duration of the refresh before it, to spare a busy journal.
         self._duration = self._refreshed - now
@@ -202,10 +203,7 @@ class Keeper:
         return amount // call * call if call else 0.0
 
     def _ahead(self, index: int) -> float | None:
-        """The amount that this process will probably reserve in the next `_AHEAD_SECONDS`.
-
-        None until the speed of its spending has been measured.
-        """
+        """The amount that this process will probably reserve in `_AHEAD_SECONDS`; None until its speed is measured."""
         self._used[index] += self.gate.views[index].used
         per_second = self._own[index].after(-self._used[index])
         return None if per_second is None else per_second * _AHEAD_SECONDS
@@ -226,7 +224,7 @@ class Keeper:
                 self._ledger.settle(db, self._clock())
                 delete_slices(db, [process])
         except JournalError as error:
-            what = f"reserved amounts were not released: {error}"
+            what = f"budget amounts reserved for this process were not released: {error}"
             failures.note("budgets", what, cure="Another process will release these amounts.")
 
 

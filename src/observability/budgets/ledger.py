@@ -116,8 +116,8 @@ class Ledger:
     def _without_usage(self, row: Any, status: str) -> Charge:
         """Estimate the amounts of a call for which no token counts were recorded.
 
-        A failed call is free. A call that timed out, was cancelled or was cut off by the end of its process costs its
-        prompt. A successful call costs as much as usual.
+        A failed call is free. A call that timed out, was cancelled or was cut off by the end of its process is charged
+        for its prompt only. A successful call is charged the usual amounts.
         """
         if row["level"] == "ERROR" and "timeout" not in status.lower() and "timed out" not in status.lower():
             return Charge(_NOT_BILLED, _NOT_BILLED)
@@ -206,7 +206,7 @@ def statuses_now(
 
 
 def _newest(db: sqlite3.Connection) -> int:
-    """The highest `seq` of the observations. A running call gets a higher `seq` when it ends or is interrupted."""
+    """The highest `seq`. Calls that still run are counted later: they get a higher `seq` when they end."""
     return int(db.execute(_NEWEST).fetchone()[0])
 
 

@@ -3,8 +3,8 @@
     fleet 20 USD/day; WhaleAgent 2 USD/day soft; claude-* 300 calls/hour Europe/Berlin stop; fleet 5 USD/hour gpt-5-nano
 
 A budget is a scope (`fleet` for all calls, or a pattern for the names of agents and models), an amount per period,
-and optionally a time zone, `soft` or `hard`, and an action for calls beyond the amount: `stop`, `tell`, or the name of
-a cheaper model.
+and optionally a time zone and an action for calls beyond the amount: `stop` refuses them, `tell` only reports them, and
+a model's name calls this cheaper model instead. `soft` means `tell`, whatever the action; `hard` is the default.
 """
 
 import re
@@ -24,7 +24,7 @@ FLEET = "fleet"
 STOP, TELL = "stop", "tell"
 _UNITS = {"usd": "USD", "$": "USD", "token": "tokens", "tokens": "tokens", "call": "calls", "calls": "calls"}
 _PERIODS = ("hour", "day", "week", "month")
-_FORM = "SCOPE AMOUNT UNIT/PERIOD, like 'fleet 20 USD/day', and optionally a time zone, soft, and stop, tell or a model"
+_FORM = "SCOPE AMOUNT UNIT/PERIOD [TIME ZONE] [soft] [stop, tell or MODEL], such as 'fleet 20 USD/day stop'"
 _BUDGET = re.compile(r"(\S+)\s+(\S+)\s+([^\s/]+)\s*/\s*(\w+)(?:\s+(.*))?")
 _HOUR = 3600
 
@@ -122,7 +122,7 @@ def _entries(text: str) -> Iterable[str]:
 def _parse(entry: str) -> Budget:
     match = _BUDGET.fullmatch(entry)
     if match is None:
-        raise SettingError(f"{SETTING}: {entry!r} must be {_FORM}")
+        raise SettingError(f"{SETTING}: {entry!r} must have the form {_FORM}")
     scope, amount, unit, period, rest = match.groups()
     budget = Budget(entry, scope.lower(), _amount(entry, amount), _unit(entry, unit), _period(entry, period))
     for word in (rest or "").split():
@@ -171,7 +171,7 @@ def _zone(entry: str, word: str) -> tzinfo | None:
     except (KeyError, OSError, ValueError) as error:  # ZoneInfoNotFoundError is a KeyError
         if is_interruption(error):
             raise
-        cure = "use one like Europe/Berlin, or `pip install tzdata` on a machine without a time zone database"
+        cure = "use a name like Europe/Berlin, or `pip install tzdata` if this machine has no time zone database"
         raise SettingError(f"{SETTING}: {entry!r} names an unknown time zone {word!r}: {cure}") from None
 
 

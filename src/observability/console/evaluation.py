@@ -1,7 +1,7 @@
 """Evaluates decisions: were they right, and did they earn more than the calls cost?
 
-A hit is a BUY or SELL with a profit; NOTHING has no outcome. A confidence of 70 counts as a forecast of 70 %. Every
-statistic has its number of cases and a 95 % interval, so that nobody trusts a result from five trades.
+A hit is a BUY or SELL with a profit; NOTHING has no outcome. A confidence of 70 forecasts a hit with 70 % probability.
+Every statistic has its number of cases and a 95 % interval, so that nobody trusts a result from five trades.
 """
 
 import math
@@ -26,7 +26,7 @@ _T = (
 
 
 class Estimate(NamedTuple):
-    """A mean, its number of cases, and its 95 % confidence interval, which is None unless two values differ."""
+    """A mean, its number of cases, and its 95 % confidence interval (None without two different values)."""
 
     cases: int
     value: float | None
@@ -190,7 +190,7 @@ def wilson(hits: int, cases: int) -> tuple[float, float]:
 def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
     """Return the 95 % confidence interval of the mean of some values (Student 1908, Biometrika 6, 1-25).
 
-    The result is None unless two values differ.
+    The result is None if there are no two different values.
     """
     if len(set(values)) < 2:
         return None

@@ -26,7 +26,7 @@ SINCE = "all"  # default of --since for every command
 _MAX_NAMES = 12  # largest number of names listed in an error message
 
 AsJson = Annotated[bool, typer.Option("--json", help="For scripts: one JSON object per line, times in ISO 8601.")]
-Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=MAX_ROWS, help="Show the newest N.")]
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=MAX_ROWS, help="Show only the newest N entries.")]
 Full = Annotated[bool, typer.Option("--full", help="Print whole prompts and answers.")]
 
 
@@ -79,7 +79,7 @@ def _filter(
     text: Annotated[
         str | None, typer.Option(help="Only traces with this text in a prompt, answer, reason or error.")
     ] = None,
-    since: Annotated[str, typer.Option(help=f"{time_range.FORMS}; local time by default.")] = SINCE,
+    since: Annotated[str, typer.Option(help=f"Only from this time on: {time_range.FORMS}.")] = SINCE,
     until: Annotated[str | None, typer.Option(help="Only before this time, written as for --since.")] = None,
 ) -> dict[str, Any]:
     until_ns = NEVER_NS if until in (None, SINCE) else time_of(until, "--until")

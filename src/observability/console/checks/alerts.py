@@ -27,7 +27,7 @@ def alerts() -> Iterator[Finding]:
 
 
 def open_incidents() -> str | None:
-    """Return the open incidents as one line; None if no incident is open or the store cannot be read."""
+    """Return the open incidents as one line; None if no incident is open or the alert store cannot be read."""
     try:
         incidents = _read("SELECT agent, rule FROM incidents WHERE closed_ns IS NULL ORDER BY opened_ns DESC")
     except JournalError:
@@ -63,7 +63,7 @@ def _addresses() -> Iterator[Finding]:
     try:
         wrong = malformed()
     except ModuleNotFoundError:
-        yield fault("alerts", f"{_URLS} is set, and apprise is missing", "pip install apprise")
+        yield fault("alerts", f"{_URLS} is set, but the package apprise is missing", "pip install apprise")
         return
     for label in wrong:
         yield fault("alerts", f"{label} is not an address that apprise supports", f"correct the address in {_URLS}")
@@ -84,15 +84,15 @@ def _last_pass() -> Iterator[Finding]:
     try:
         rows = _read("SELECT value FROM facts WHERE name = 'pass_ns'")
     except JournalError as error:
-        yield fault("alerts", str(error), "alerts may be missing; agents and traces are not affected")
+        yield fault("alerts", str(error), "until this is corrected, alerts may be missing; agents are not affected")
         return
     age = time_range.now_ns() - rows[0]["value"] if rows else None
     if age is None:
-        yield warning("alerts", "the watch has never run", f"{_WATCH}, or from cron: {_WATCH} --once")
+        yield warning("alerts", "`watch` has never run", f"run {_WATCH}, or from cron {_WATCH} --once")
     elif age > _UNWATCHED_NS:
-        yield warning("alerts", f"the watch last ran {duration(age)} ago", f"{_WATCH}, or from cron: {_WATCH} --once")
+        yield warning("alerts", f"`watch` last ran {duration(age)} ago", f"run {_WATCH}, or from cron {_WATCH} --once")
     else:
-        yield fine("alerts", f"the watch ran {duration(age)} ago")
+        yield fine("alerts", f"`watch` ran {duration(age)} ago")
 
 
 def _channels() -> Iterator[Finding]:
@@ -107,5 +107,5 @@ def _channels() -> Iterator[Finding]:
         yield fault("alerts", what, f"correct the address in {_URLS}, then: python -m src.observability alerts test")
     for row in lost:
         if row["messages"]:
-            yield warning("alerts", f"{how_many(row['messages'], 'message')} could not be sent in three days",
+            yield warning("alerts", f"{how_many(row['messages'], 'message')} given up after three days of attempts",
                           "python -m src.observability alerts lists all incidents")  # fmt: skip

@@ -60,7 +60,7 @@ def fault(about: str, what: str, cure: str) -> Finding:
 
 
 def warning(about: str, what: str, cure: str) -> Finding:
-    """Return a finding about something that works now and may soon fail."""
+    """Return a finding that needs the operator's attention, but is not a fault."""
     return Finding(Severity.WARNING, about, what, cure)
 
 
@@ -82,7 +82,7 @@ def nearest_folder(path: Path) -> Path:
 def journal_obstacle(path: Path) -> Finding | None:
     """Return the reason why no journal can be at `path`; None if a file is there, or this user can create one."""
     if os.path.isdir(path):  # noqa: PTH112
-        return fault("journal", f"{path} is a folder", "set OBSERVABILITY_JOURNAL to a file in it")
+        return fault("journal", f"{path} is a folder", "set OBSERVABILITY_JOURNAL to a file in this folder")
     folder = nearest_folder(path)
     if is_there(path) or os.access(folder, os.W_OK | os.X_OK):
         return None

@@ -95,7 +95,7 @@ def _disk(path: Path) -> Iterator[Finding]:
     if free < _MIN_FREE_BYTES:
         yield fault("disk", what, "free some space: rows that cannot be written wait in memory, and may be lost")
     elif free < limit:
-        yield warning("disk", f"{what}, less than OBSERVABILITY_MAX_MB", "free some space, or lower this setting")
+        yield warning("disk", f"{what}, less than OBSERVABILITY_MAX_MB", "free space, or lower OBSERVABILITY_MAX_MB")
     else:
         yield fine("disk", what)
 
@@ -115,7 +115,7 @@ def _contents(journal: Journal) -> Iterator[Finding]:
         health.check_writable(journal)
         yield fine("journal", f"readable, writable and sound: {journal.path}, {journal.used_bytes() / 2**20:,.1f} MB")
     except JournalError as error:
-        yield fault("journal", f"not writable: {error}", f"make the user of the agents the owner of {journal.path}")
+        yield fault("journal", f"not writable: {error}", f"give {journal.path} to the user who runs the agents")
     yield from _pending(journal)
     yield from _rejected(journal)
     yield from _recorded(journal)
@@ -193,7 +193,7 @@ def sdks() -> Iterator[Finding]:
     for name in sorted(methods):
         yield fine("calls", f"{name} recorded")._replace(detail=", ".join(methods[name]))
     if not methods:
-        reason = "OBSERVABILITY_INSTRUMENT" if not settings.setting("OBSERVABILITY_INSTRUMENT") else "no SDK installed"
+        reason = "OBSERVABILITY_INSTRUMENT=false" if not settings.setting("OBSERVABILITY_INSTRUMENT") else "no SDK here"
         yield fine("calls", f"SDK calls are not recorded: {reason}")
 
 

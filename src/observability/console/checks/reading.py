@@ -52,9 +52,9 @@ def _answers(client: "LangfuseClient", path: str) -> bool:
 
 def _mode(new: bool, legacy: bool) -> Finding:
     if new and not legacy:
-        return fine("reading", "the v2 and v3 APIs answer, the legacy API does not (events_only)")
+        return fine("reading", "the v2 and v3 APIs answer, but not the legacy API (mode events_only)")
     if new:
-        return fine("reading", "the v2 and v3 APIs answer, and the legacy API too (dual)")
+        return fine("reading", "the v2 and v3 APIs answer, and the legacy API too (mode dual)")
     if legacy:
         return fine("reading", "only the legacy API answers, as on servers before version 4")
     return warning("reading", "no reading API accepts these keys", "check the server's version and the keys' rights")

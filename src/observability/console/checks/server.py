@@ -73,7 +73,7 @@ def otlp_endpoint() -> Iterator[Finding]:
 def _unreachable(destination: settings.AnyDestination, error: str, about: str = "server") -> Finding:
     error, host = one_line(error, 300), destination.host
     if "CERTIFICATE" in error.upper() or "SSL" in error.upper():
-        cure = "set SSL_CERT_FILE to the certificate of your own authority, or replace the server's certificate"
+        cure = "set SSL_CERT_FILE to your certificate authority's certificate, or replace the server's certificate"
         return fault(about, f"the certificate of {host} is not trusted: {error}", cure)
     cure = f"correct {destination.host_setting}, or check network and server"
     return fault(about, f"{host} cannot be reached: {error}", cure)
@@ -82,7 +82,7 @@ def _unreachable(destination: settings.AnyDestination, error: str, about: str = 
 def _reached(host: str, health: "Answer") -> Iterator[Finding]:
     if health.is_redirect:
         yield fault("server", f"{host} redirects to {one_line(health.headers['location'], 200)}",
-                    "set LANGFUSE_HOST to the final address: keys are not sent to redirects")  # fmt: skip
+                    "set LANGFUSE_HOST to the final address: keys are never sent to a redirect's target")  # fmt: skip
     elif not health.is_success:
         what = f"{host} is not healthy: HTTP {health.status} {one_line(health.text, 200)}"
         yield fault("server", what, f"check the server{_or_host(health)}; rows stay pending meanwhile")
@@ -103,7 +103,7 @@ def _versions(host: str, health: "Answer") -> Iterator[Finding]:
     sdk, server = _sdk_version(), (int(match[1]), int(match[2]))
     what = f"{host} is Langfuse {match[1]}.{match[2]}{one_line(match[3], 40)}" + (sdk and f", the SDK is {sdk}")
     if server < _OLDEST_SERVER:
-        yield fault("server", f"{what}: too old", "update the server to 3.63 or newer")
+        yield fault("server", f"{what}: this server is too old", "update the server to 3.63 or newer")
     elif sdk.startswith("5.") and server < _OLDEST_FOR_SDK_5:
         cure = "if your own code sends scores through the SDK: pip install 'langfuse>=4.12,<5'"
         yield warning("server", f"{what}: this server may refuse scores sent by that SDK (Langfuse 4.16.0 does)", cure)

@@ -31,7 +31,7 @@ class By(str, Enum):
 _Group = TypeVar("_Group")
 Most = Annotated[
     int | None,
-    typer.Option("--limit", "-n", min=1, max=MAX_ROWS, help="Show the N most expensive, or the last N days or hours."),
+    typer.Option("--limit", "-n", min=1, max=MAX_ROWS, help="Show N groups: the costliest, or the last days or hours."),
 ]
 WhatIf = Annotated[str | None, typer.Option(metavar="MODEL", help="Price the same tokens at this model's rates.")]
 
@@ -40,7 +40,7 @@ WhatIf = Annotated[str | None, typer.Option(metavar="MODEL", help="Price the sam
 def costs(rows: Filter, by: By = By.agent, what_if: WhatIf = None, limit: Most = None, as_json: AsJson = False) -> None:
     """Show the spend, errors, latency and tokens of the calls. An unknown price is never counted as 0.
 
-    Totals include deleted rows (except by session and by prompt); latencies cover the existing rows.
+    Totals include deleted rows, except with --by session or --by prompt. Latencies cover only rows that still exist.
 
     Example: python -m src.observability costs --by model --since 7d --what-if claude-haiku-4-5
     """

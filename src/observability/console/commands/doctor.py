@@ -84,7 +84,7 @@ def _fix() -> None:
     if not is_there(path):
         return
     try:
-        # `Journal` sets a file aside that is not a journal, and starts a new journal.
+        # If the file is not a journal, `Journal` sets it aside and starts a new journal.
         journal = Journal(path)
     except JournalError as error:
         cprint(f"❌ {safe(str(error))}", "red", file=sys.stderr)

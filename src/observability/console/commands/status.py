@@ -92,7 +92,7 @@ def _show(facts: dict[str, Any]) -> None:
     for label, rows in facts["destinations"].items() if settings.otlp_destination() else ():
         print(paragraph("📤", f"{safe(label.partition('|')[0])}: {_delivered(rows, now)}"))
     if settings.destination() and (local := facts["rows"].get("local")):
-        stays = f"{how_many(local, 'row')} recorded without keys, kept here"
+        stays = f"{how_many(local, 'row')} recorded before keys were set, kept"
         print(paragraph("  ", f"{stays} until you run python -m src.observability ship --include-local"))
     if facts["alerts"]:
         print(paragraph("🔔", facts["alerts"]))

@@ -25,7 +25,7 @@ from ..time_range import local_time
 
 _POLL_SECONDS = 0.5
 _POLL_ROWS = 500
-_AGENT, _MODEL, _EVENT = 18, 24, 22  # widths in columns
+_AGENT, _MODEL, _EVENT = 18, 24, 22  # widths of these texts in terminal columns
 _NARROW = 60  # in a terminal with fewer columns, the agent's name is cut shorter
 
 First = Annotated[int, typer.Option("--limit", "-n", min=1, max=MAX_ROWS, help="Begin with the N newest rows.")]

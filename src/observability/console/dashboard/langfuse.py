@@ -51,7 +51,9 @@ def make_dashboard(client: "LangfuseClient") -> str:
 
 
 def make_score_configs(client: "LangfuseClient") -> int:
-    """Create or update the score configurations. Return how many were left unchanged because others made them.
+    """Create or update the score configurations; return how many are left unchanged.
+
+    A configuration is left unchanged if others made it, or if its data type differs from ours.
 
     Raises:
         RefusedError: the server refuses a request.
@@ -78,7 +80,7 @@ def _put(api: "_Api", widget: str | None, request: _Object) -> str:
 
 
 def _tiles(widgets: list[str], below: int) -> Iterator[_Object]:
-    """Yield a tile for each widget, placed from left to right. The first row of tiles is the grid's row `below`."""
+    """Yield a tile for each widget, placed from left to right. The first tiles are in row `below` of the grid."""
     per_row = COLUMNS // WIDTH
     for number, widget in enumerate(widgets):
         x, y = number % per_row * WIDTH, below + number // per_row * HEIGHT

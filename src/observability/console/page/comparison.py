@@ -246,7 +246,7 @@ def comparison(journal: Journal, rows: Filter, calls: Filter, time: Range) -> di
     Args:
         journal: the journal.
         rows: the filter of the decisions.
-        calls: the filter of the calls. The live page leaves out symbol and action, which the hourly sums do not have.
+        calls: the filter of the calls. On the live page, it has no symbol or action, since the hourly sums lack them.
         time: the period, divided into buckets.
     """
     by_name = {by: queries.calls_by_bucket(journal, calls, time.buckets, by) for by in ("agent", "model")}

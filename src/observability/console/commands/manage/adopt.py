@@ -62,7 +62,7 @@ def run(
     Example: python -m src.observability run src/agents/websearch_agent.py
     """
     if not Path(script).resolve().is_relative_to(settings.REPO_ROOT):
-        _fail(f"{script} is not in {settings.REPO_ROOT}: adopt the script's repo, and run the script there")
+        _fail(f"{script} is not in {settings.REPO_ROOT}: run `adopt` on the script's repo, then run the script there")
     command, environment = adoption.command_of(script, arguments or [])
     os.execve(command[0], command, environment)  # noqa: S606 - the operator's own script
 
@@ -124,7 +124,7 @@ def _list(sites: list[adoption.CallSite]) -> None:
 def _sum(name: str, sites: list[adoption.CallSite]) -> None:
     count = Counter(site.observed for site in sites)
     print(f"{name}: {how_many(len(sites), 'call site')}, {count['by the line']} observed by the added line, "
-          f"{count['only under run']} only under run, {count[None]} not observed")  # fmt: skip
+          f"{count['only under run']} only by the command run, {count[None]} not observed")  # fmt: skip
 
 
 def _fail(message: str) -> NoReturn:

@@ -36,7 +36,7 @@ def outcome(
 ) -> None:
     """Record the profit or loss of a decision. A second outcome replaces the first.
 
-    The outcome evaluates the last valid BUY or SELL of the trace.
+    The outcome counts for the last valid BUY or SELL of the trace.
 
     Example: python -m src.observability outcome 9dbed5bf --pnl-usd -12.5 --note "stopped out"
     """

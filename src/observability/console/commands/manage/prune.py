@@ -79,8 +79,8 @@ def _print(pruned: _Pruned) -> None:
     freed = [] if pruned.dry_run else [f"{pruned.freed_bytes / 2**20:,.1f} MB freed"]
     cprint(paragraph("  ", ", ".join([*by_state, *freed]) or "none"), colour)
     if pruned.waiting:
-        cprint(f"⚠️ {pruned.waiting:,} are kept, because Langfuse has not received them yet", "yellow")
-        cprint("   → python -m src.observability ship", "yellow")
+        cprint(f"⚠️ Kept observations: {pruned.waiting:,}, because Langfuse has not received them yet", "yellow")
+        cprint("   → python -m src.observability ship sends them", "yellow")
     if pruned.undelivered:
         deleted = "observations to delete" if pruned.dry_run else "deleted observations"
         cprint(f"⚠️ {pruned.undelivered:,} {deleted} never reached OBSERVABILITY_OTLP_ENDPOINT", "yellow")

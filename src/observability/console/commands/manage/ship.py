@@ -30,7 +30,7 @@ _POLL_SECONDS = 0.1
 
 def ship(
     include_local: Annotated[
-        bool, typer.Option("--include-local", help="Also send rows recorded without keys.")
+        bool, typer.Option("--include-local", help="Also send rows recorded before keys were set.")
     ] = False,
     yes: Yes = False,
     as_json: AsJson = False,
@@ -51,7 +51,7 @@ def ship(
     for result in shipped:
         show_json(result._asdict() | {"local": local}) if as_json else _print(result)
     if local and not as_json:
-        cprint(f"🤖 {how_many(local, 'row')} recorded without keys: --include-local sends them", "cyan")
+        cprint(f"🤖 {how_many(local, 'row')} recorded before keys were set: --include-local sends them", "cyan")
     if any(result.waiting or result.refused for result in shipped):
         raise typer.Exit(1)
 
@@ -112,7 +112,7 @@ def _address_local(journal: Journal, destination: settings.Destination, yes: boo
     rows = health.local_rows(journal)
     if rows and not yes:
         question = (
-            f"{how_many(rows, 'row')} recorded without keys."
+            f"{how_many(rows, 'row')} recorded before keys were set."
             f" Send them, prompts and answers included, to {destination.host}?"
         )
         confirm(question, "nothing was sent", lambda message, cure: _end(message, cure, as_json))

@@ -88,7 +88,7 @@ def alerts(
     elif rows:
         show(*_table(rows))
     else:
-        cure = "none were recorded so far" if is_there(path) else "start the watch: python -m src.observability watch"
+        cure = "none were recorded so far" if is_there(path) else "run python -m src.observability watch to record them"
         cprint(f"🤖 No incidents: {cure}", "cyan", file=sys.stderr)
 
 
