@@ -40,7 +40,7 @@ def test_words_behind_a_budget() -> None:
 @cases(
     ("text", "why"),
     [
-        ("20 USD/day", "must have the form SCOPE AMOUNT UNIT/PERIOD"),
+        ("20 USD/day", "must be written as SCOPE AMOUNT UNIT/PERIOD"),
         ("fleet twenty USD/day", "must be a number above 0"),
         ("fleet 0 USD/day", "must be a number above 0"),
         ("fleet -5 USD/day", "must be a number above 0"),

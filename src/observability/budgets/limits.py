@@ -122,7 +122,7 @@ def _entries(text: str) -> Iterable[str]:
 def _parse(entry: str) -> Budget:
     match = _BUDGET.fullmatch(entry)
     if match is None:
-        raise SettingError(f"{SETTING}: {entry!r} must have the form {_FORM}")
+        raise SettingError(f"{SETTING}: {entry!r} must be written as {_FORM}")
     scope, amount, unit, period, rest = match.groups()
     budget = Budget(entry, scope.lower(), _amount(entry, amount), _unit(entry, unit), _period(entry, period))
     for word in (rest or "").split():

@@ -89,4 +89,4 @@ def _what_if(by: By, rows: Filter, name: str, limit: int | None, as_json: bool) 
 def _caveats(without_usage: int) -> Iterator[str]:
     yield "A rough estimate: another model counts tokens and answers differently."
     if without_usage:
-        yield f"Not included: {how_many(without_usage, 'call')} with unknown tokens."
+        yield f"Not included: {how_many(without_usage, 'call')} of an unknown number of tokens."

@@ -27,7 +27,7 @@ _DECISIONS = 5
 def status(as_json: AsJson = False) -> None:
     """Show the state of tracing, the last decisions, and the cost of the last 24 hours.
 
-    The screen covers all agents; `costs` and `decisions` have the options --since, --agent, --model and --limit.
+    The output covers all agents; `costs` and `decisions` have the options --since, --agent, --model and --limit.
 
     Example: python -m src.observability status
     """

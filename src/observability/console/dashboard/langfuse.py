@@ -33,7 +33,7 @@ def make_dashboard(client: "LangfuseClient") -> str:
     """Create or update the dashboard and its widgets; return the dashboard's id.
 
     Raises:
-        NoSuchApiError: the server is too old to have this API.
+        NoSuchApiError: the server is too old to have an API for dashboards.
         RefusedError: the server refuses a request.
         OSError: the server does not answer.
     """

@@ -31,7 +31,7 @@ def budgets(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show each budget: limit, spent, reserved by running calls, left, and the end of its period.
+    """Show each budget: limit, spent, reserved for running and next calls, left, and the end of its period.
 
     Example: python -m src.observability budgets raise WhaleAgent 5 --until tomorrow
     """

@@ -27,7 +27,7 @@ def prune(
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Delete old observations and their scores, except unsent ones. Their cost stays in the totals.
+    """Delete old observations and their scores, except those waiting for Langfuse. Costs stay in the totals.
 
     The command prints the number of rows, and asks for confirmation.
 
