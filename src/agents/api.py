@@ -52,7 +52,7 @@ class MoonDevAPI:
         return _or_none(lambda: self.read_liquidations(limit).events)
 
     def get_oi_data(self) -> "pd.DataFrame | None":
-        """Open interest: columns `symbol`, `time`, `openInterest` (contracts), `price` (USD), and the file's others."""
+        """Open interest with all columns of the file: `symbol`, `time`, `openInterest` (contracts), `price` (USD), …"""
         return _or_none(self.read_open_interest)
 
     def read_liquidations(self, limit: int = 10_000) -> Feed:

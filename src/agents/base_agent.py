@@ -131,7 +131,7 @@ class BaseAgent:
 
 
 def _model_name() -> str | None:
-    """AI_MODEL, or None if it is not a model of AI_MODEL_TYPE. Only names of Claude's models begin with `claude`."""
+    """AI_MODEL, or None if only one of it and AI_MODEL_TYPE is Claude's. Names of Claude models begin with `claude`."""
     uses_claude = config.AI_MODEL_TYPE.strip().lower() in ("claude", "anthropic")
     return config.AI_MODEL if config.AI_MODEL.startswith("claude") == uses_claude else None
 

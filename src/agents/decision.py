@@ -101,5 +101,5 @@ def _problem(lines: list[str], unclear: bool, has_action: bool, confidence: floa
     if unclear:
         return "The model named more than one action"
     if not has_action and confidence is None:
-        return "The model did not answer in three lines"
+        return "The model gave no action (BUY, SELL or NOTHING) and no confidence"
     return f"The model's answer lacks {'a confidence' if has_action else 'an action (BUY, SELL or NOTHING)'}"

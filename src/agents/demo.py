@@ -90,7 +90,7 @@ def _introduced() -> LiquidationAgent | None:
         print("   The model is tiny (135 million parameters), runs here without a key, and picks from a few phrases.")
         print("   The market data is old and the decisions are worthless. Do not trade on them.")
     else:
-        print(f"   The model is {model.model_type}'s {model.model_name}, since .env has its key; its calls cost money.")
+        print(f"   The model is {model.model_type}'s {model.model_name}. Its calls may cost money.")
     return agent
 
 

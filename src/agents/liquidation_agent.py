@@ -32,7 +32,7 @@ from src.agents.history import History, Values
 from src.agents.liquidations import Window, read_feed, runs_of_windows, window_of
 from src.observability.terminal import echo
 
-THRESHOLD = 0.5  # the model is asked if the liquidated longs or shorts are at least 50 % above the previous window's
+THRESHOLD = 0.5  # call the model only if liquidated longs or shorts are at least 50 % above the previous window's
 CHECK_INTERVAL = timedelta(minutes=10)
 WINDOW_MINUTES = 15
 HISTORY_FILE = config.REPO_ROOT / "src/data/liquidation_history.csv"

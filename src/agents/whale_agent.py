@@ -26,7 +26,7 @@ from src.agents.errors import MarketDataError
 from src.agents.history import History, Values
 from src.observability.terminal import echo
 
-THRESHOLD = 1.31  # the model is asked if a change is more than 1.31 times the average change
+THRESHOLD = 1.31  # call the model only if the change exceeds 1.31 times the average change
 CHANGES_TO_LEARN = 3  # fewer changes give no meaningful average
 CHECK_INTERVAL = timedelta(minutes=5)
 HISTORY_FILE = config.REPO_ROOT / "src/data/oi_history.csv"

@@ -34,7 +34,7 @@ class ModelAnswerError(ValueError):
 
 
 class NoClientError(RuntimeError):
-    """The model has no client; the message names the missing key."""
+    """The model has no client; the message says what to set."""
 
 
 class Model(Protocol):

@@ -24,9 +24,9 @@ class LocalServer:
     The server stops before a fork (in about 40 ms) and starts again on the next use. Otherwise a child would inherit
     the state of the server's threads without the threads, and wait for these threads at exit.
 
-    A separate thread starts the server, and keeps a reference to it until the server's loop has answered once. Deleting
-    a server before its loop runs blocks for ever, and Ctrl-C during the constructor in the main thread would delete the
-    server.
+    A separate thread starts the server, and keeps a reference to it until the server's loop has answered once. If a
+    server is deleted before its loop runs, the deletion never returns. In the main thread, Ctrl-C during the
+    constructor would delete the server.
     """
 
     def __init__(self) -> None:

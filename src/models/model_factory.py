@@ -87,7 +87,7 @@ class ModelFactory:
 
     @classmethod
     def is_model_available(cls, model_type: str) -> bool:
-        """Whether the provider exists and lacks no key or package. Does not connect: an Ollama server may be down."""
+        """Whether the provider exists and has its key and packages. Does not check whether its server runs."""
         provider = _canonical(model_type)
         return provider in cls.MODEL_IMPLEMENTATIONS and cls._missing(provider) is None
 

@@ -2,7 +2,7 @@
 🌙 Moon Dev's Streams
 Built with love by Moon Dev 🚀
 
-Joins the events of a stream: text for the caller as it arrives, and the whole answer as one response for the trace.
+Turns a stream's events into text for the caller as it arrives, and into one whole response for the trace.
 """
 
 import asyncio

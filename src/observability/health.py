@@ -22,8 +22,8 @@ def report(recorder: "Recorder", shipper: "Shipper") -> dict[str, Any]:
         `tracing` and `shipping`: whether each is on.
         `recorded`, `journalled` and `dropped`: how many observations this process recorded, wrote to the journal and
         lost. `dropped` includes rows that this process deleted from the journal before a destination received them.
-        `shipped`, `pending`, `rejected` and `local`: how many of the journal's rows, scores included, are in each
-        state; None if the journal cannot be read.
+        `shipped`, `pending`, `rejected` and `local` (recorded while no destination was configured): how many of the
+        journal's rows, scores included, are in each state; None if the journal cannot be read.
         `oldest_pending_seconds`: the age of the oldest pending row.
         `destinations`: for each configured destination, its `shipped`, `pending` and `rejected` rows, its
         `oldest_pending_seconds` and its `last_error`; None if the journal cannot be read.

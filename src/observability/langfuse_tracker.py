@@ -112,7 +112,7 @@ class LangFuseTracker:
             host=to.host,
             flush_interval=settings.setting("LANGFUSE_FLUSH_INTERVAL"),
         )
-        print_now("✅ LangFuse observability initialized!", "green")  # the command `status` prints the host
+        print_now("✅ LangFuse observability initialized!", "green")
 
     def _warn_once(self) -> None:
         has_other = settings.otlp_destination() is not None

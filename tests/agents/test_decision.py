@@ -47,7 +47,7 @@ def test_a_clear_answer_is_a_decision(answer: str, action: str, confidence: floa
     [
         ("", "The model gave no answer"),
         (" \n\n ", "The model gave no answer"),
-        ("I cannot give financial advice.", "The model did not answer in three lines"),
+        ("I cannot give financial advice.", "The model gave no action (BUY, SELL or NOTHING) and no confidence"),
         ("BUY\nbecause", "The model's answer lacks a confidence"),
         ("Perhaps up\nConfidence: 60%", "The model's answer lacks an action (BUY, SELL or NOTHING)"),
         ("BUY\nor\nSELL\nConfidence: 60%", "The model named more than one action"),

@@ -53,7 +53,7 @@ def test_the_demo_records_what_became_of_each_decision(
     printed = capsys.readouterr().out
     assert printed.startswith("🌙 Moon Dev's demo: 100 minutes of real liquidations, recorded on 2025-12-11\n")
     assert "Each call is recorded in the local journal.\n" in printed
-    assert "since .env has its key; its calls cost money" in printed
+    assert ". Its calls may cost money" in printed
     outcomes = {(score["trace_id"], score["name"]): score for score in journal.scores()}
     expected = expected_percents(journal.observations())
     assert {trace_id for trace_id, name in outcomes if name == "pnl_pct"} == expected.keys()

@@ -49,14 +49,14 @@ def gap_factor(gaps: int, rank: int, tests: float) -> float:
 
     By chance, at most one of `tests` gaps is that long.
 
-    The tail of the distribution is assumed to fall at least exponentially: P(gap > c x) = P(gap > x)^c, and the
-    rank-th longest of n gaps is exceeded with probability rank/n (order statistics, distribution-free).
+    Let x be the rank-th longest of n past gaps. A gap exceeds x with probability rank/n (order statistics, for any
+    distribution). The tail is assumed to fall at least exponentially: P(gap > c x) <= P(gap > x)^c.
     """
     return max(math.log(tests) / math.log(gaps / rank), 2.0) if gaps > rank else math.inf
 
 
 def drift_limit(tests: float, allowance: float) -> float:
-    """The limit that a cumulative sum of (normal score - `allowance`) reaches by chance once in `tests` tests.
+    """The limit that a cumulative sum of (z - `allowance`), z standard normal, reaches by chance once in `tests` tests.
 
     Siegmund's approximation (Siegmund 1985, Sequential Analysis, section 10.2): for a limit h, the allowance k and
     b = h + 1.166, the mean number of tests is (exp(2kb) - 2kb - 1) / (2k^2). Its smaller terms are left out.

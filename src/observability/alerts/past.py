@@ -10,18 +10,19 @@ from typing import Any
 from .detectors import effective_sample_size, gap_factor, tests_in, upper_share
 
 DAYS = 28  # number of past days whose counts are kept
-WEEK = 8  # an agent must be known for this many days before its usual traces by hour of the week are used
-_TWO_WEEKS = 14  # an agent must be known for this many days before a limit in due traces applies (`silence_limits`)
+WEEK = 8  # an agent must be known for this many days before its usual number of traces by hour of the week is used
+_TWO_WEEKS = 14  # an agent must be known for this many days before its silences have a limit in traces (`silence_limits`)
 FEW = 50  # a rule needs this many past trials before its usual share of bad trials is learned
 _FEW_HOURS, _FEW_CONFIDENCES, _FEW_CONFIDENCE_DAYS = 48, 100, 3
 _HOUR_NS, _DAY_NS = 3_600_000_000_000, 86_400_000_000_000
 _BIN = math.log(1.1)  # width of a latency bin on the logarithmic scale: each bin is 10 % above the one before
-_RANK = 3  # the limit in due traces follows the third longest gap, since the two longest may be outliers
+_RANK = 3  # the limit of a silence in traces is computed from the third longest gap: the two longest may be outliers
 _SLOW_TIMES = 1.5  # a call is slow if it takes longer than this multiple of the 95 % quantile of latency
 _BUSY_DAY = 20  # only days with at least this many trials enter the quantile of the daily shares of bad trials
-# Shortest silence, in an agent's first week, that is an incident: longer than a weekend (60 hours).
-_STARTS_SUSPECT_HOURS = 72.0
-_MIN_EXPECTED = 3.0  # lowest limit of a silence in due traces; in hours, the mean time of twice as many traces
+_STARTS_SUSPECT_HOURS = 72.0  # in an agent's first week, a shorter silence is no incident; a weekend takes 60 hours
+# A silence is an incident only if more than this number of traces usually end in its hours of the week, or twice as
+# many in as many hours at the agent's mean rate, which is taken as at least one trace a day.
+_MIN_EXPECTED = 3.0
 _FEWEST_DUE = 0.5  # an hour's spend is divided by the number of traces usual in it, but at least by this number
 _LEAST_SPREAD = 0.25  # lowest standard deviation assumed for the logarithm of an hour's spend
 
@@ -40,7 +41,7 @@ class Day:
     # Here d is a decision's confidence in percent, minus 50.
     pairs: list[float] = field(default_factory=lambda: [0.0] * 4)
     gaps: list[float] = field(default_factory=list)  # the longest gaps between the ends of traces, in hours
-    due_gaps: list[float] = field(default_factory=list)  # the longest gaps in due traces (`Past.silence_limits`)
+    due_gaps: list[float] = field(default_factory=list)  # the longest gaps by the number of traces usual in them
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> "Day":

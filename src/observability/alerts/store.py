@@ -2,7 +2,7 @@
 
 The file is separate because the journal's rows are deleted by age and size, because a damaged journal is replaced as a
 whole, and because its write lock belongs to the agents. Each pass of the watch is one transaction: after a
-kill, the next pass reads the same rows again, and no incident is announced twice.
+kill, the next pass reads the same rows again, and records each incident only once.
 """
 
 import json

@@ -36,7 +36,7 @@ def observe_class(cls: type) -> None:
 
 
 def _agent_of(cls: type, method: FunctionType) -> str:
-    """Return the agent name under which other calls from the class's file are recorded.
+    """Return the agent's name for the class's cycles. Calls from its file that run outside a cycle get the same name.
 
     Outside a folder `agents`, this is the class's name.
     """

@@ -132,7 +132,7 @@ async def _async_items(
 
 
 def _leave_early(request: Observation | None) -> None:
-    """End the request if the caller has closed its generator early, or if a signal handler's exception ended it."""
+    """End the request if its generator was closed early by the caller, or stopped by a signal handler's exception."""
     if request is not None:
         leave_request(request)
         if request.ended is None:

@@ -30,7 +30,7 @@ class Method(NamedTuple):
     def patches(self) -> Iterator[tuple[str, Patch]]:
         """Yield a pair (module, patch) for the synchronous and the asynchronous method, in each module.
 
-        The class's name shows which method is asynchronous, since decorators mislead `iscoroutinefunction`.
+        The names of class and method show which method is asynchronous, since decorators mislead `iscoroutinefunction`.
         """
         twin = (self.class_name, self.async_name) if self.async_name else (f"Async{self.class_name}", self.name)
         homes = ((self.class_name, self.name), twin)

@@ -1,7 +1,7 @@
 """Open the journal's file: create a missing one, migrate an old one, set aside a damaged or foreign one.
 
 OSError
-└── JournalError           the journal cannot be used now: retry later; the message says what to do
+└── JournalError           the journal cannot be used now; the message says why
     └── DamagedJournalError    the file can never be used: it is renamed, and a new one is created
 """
 
@@ -23,7 +23,7 @@ _KEEP_WAL_SMALL = f"PRAGMA journal_size_limit = {_WAL_BYTES}"
 
 
 class JournalError(OSError):
-    """The journal cannot be used. The message says what to do; meanwhile, new rows stay in the recorder's queue."""
+    """The journal cannot be used; the message says why. Meanwhile, new rows stay in the recorder's queue."""
 
 
 class DamagedJournalError(JournalError):
@@ -99,7 +99,7 @@ def errors_named() -> Iterator[None]:
 
 
 def _up_to_date(path: Path) -> Connected | None:
-    """Return a connection to the journal at `path`; None if it is missing, or must first be completed or migrated."""
+    """Return a connection to the journal at `path`; None if it is missing, only partly created, or not yet migrated."""
     identity = identity_of(path)
     if identity is None or not path.is_file():
         return None

@@ -1,4 +1,4 @@
-"""Encodes JSON in pieces, between which other threads can run. Python's own encoder makes them wait to its end."""
+"""Encodes JSON in pieces, between which other threads can run. Python's own encoder would block these threads."""
 
 import json
 from collections.abc import Iterator

@@ -6,8 +6,8 @@ to the migrated journal. Three rules keep this possible:
 1. A released migration never changes (a test compares the checksums).
 2. A migration only adds: a table, a view, an index, a trigger, or a column that may be NULL. `trace_tags`, `leases` and
    `hourly` get no columns, because older code inserts into them by position. A view or a trigger may be replaced.
-3. `PRAGMA user_version` stays `FORMAT`, the number that older code compares. The table `migrations` has the numbers of
-   later migrations. Only a migration after which older code cannot write raises `FORMAT`, which stops that code.
+3. `PRAGMA user_version` is `FORMAT`. Code with a lower `FORMAT` stops, so raise it only if older code cannot write
+   after the migration. The table `migrations` has the numbers of all later migrations.
 
 Triggers keep the hourly sums (`hourly`), so that the sums are right even if a process with older code writes. A row
 counts once it has ended. An open row does not count; a row closed as interrupted counts until its true end replaces it.
@@ -87,7 +87,7 @@ MODEL = (
 _IS_ALIASED = "new.model <> new.model_requested AND new.state <> 'open' AND new.model_requested NOT LIKE 'openrouter/%'"
 _SAME_ALIAS = "of_provider = ifnull(new.provider, '') AND requested = new.model_requested"
 _SOURCES = {"agent": "agent", "provider": "provider", "model": MODEL}
-PROMPT = "prompt_name || ' v' || prompt_version"  # SQL for the name and version of a managed prompt
+PROMPT = "prompt_name || ' v' || prompt_version"  # SQL for name and version of a prompt managed in Langfuse
 
 MIGRATIONS = (
     Migration("""

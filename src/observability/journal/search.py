@@ -60,7 +60,7 @@ class SearchIndex:
 
         Args:
             rows: the rows as (seq, trace id, text), in order of `seq`.
-            last_seq: every row up to this `seq` is indexed afterwards, or has been deleted.
+            last_seq: once this call returns, every row up to this `seq` is indexed, or deleted from the journal.
             left: returns the `seq` of the rows that are still in the journal. It is called while the index is locked:
                 if a row is deleted later, `forget` waits and then drops its words.
         """

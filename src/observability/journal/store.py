@@ -37,7 +37,7 @@ class Mark(NamedTuple):
     keys: list[tuple[int, str]]
     state: str
     reason: str | None = None
-    destination: str | None = None  # None: the destination of each row
+    destination: str | None = None  # None means each row's own destination
 
 
 class Journal(JournalConnection):
@@ -163,7 +163,7 @@ class Journal(JournalConnection):
     def take_lease(self, name: str, owner: str, alive: Callable[[str], bool], seconds: float = LEASE_SECONDS) -> bool:
         """Acquire or renew the lease `name` for the process `owner`; return whether that succeeded.
 
-        Acquiring fails while another process holds the lease and `alive`, given that process's token, returns true.
+        This fails while another living process holds the lease. `alive` returns whether a token's process is alive.
         """
         if self.seconds_held(name, owner, alive):  # check with a read first, since a read blocks no writer
             return False
@@ -344,7 +344,7 @@ class Journal(JournalConnection):
         return rows[0] if rows else None
 
     def decider_of(self, trace_id: str) -> str | None:
-        """The id of the generation that made a trace's decision; if the trace has none, of its last generation."""
+        """The id of the generation that made a trace's decision; the last generation's if the trace has no decision."""
         rows = self.select(_DECIDER, {"trace_id": trace_id})
         return rows[0]["id"] if rows else None
 
@@ -392,7 +392,7 @@ _SIZE = "ifnull(length(input), 0) + ifnull(length(output), 0) + ifnull(length(me
 _FEWEST = f"""SELECT seq FROM (
     SELECT seq, sum(size) OVER (ORDER BY start_ns ROWS UNBOUNDED PRECEDING) - size AS before
     FROM ({_OLDEST.format(f"seq, start_ns, {_SIZE}")})) WHERE before < ?"""
-# SQL for the size of one hourly sum in bytes: its counters and free space take about 120 bytes.
+# SQL for the size of one hourly sum in bytes: the lengths of its names, and about 120 bytes for the rest.
 _SUM_SIZE = "120 + length(agent) + length(provider) + length(model)"
 _DONE = ("shipped", "rejected", "local")
 _REFUSED = (

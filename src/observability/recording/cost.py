@@ -20,7 +20,7 @@ _FREE = frozenset({"local", "ollama"})  # providers that run on the operator's o
 _MILLION, _THOUSAND = 1_000_000, 1_000
 _INPUTS = ("input", "input_cached_tokens", "input_cache_creation")
 # Each token bucket, the part of the cost that the bucket adds to, and the name of the bucket's rate. If the table lacks
-# this rate, the rate called `input` or `output`, like the part, applies.
+# this rate, the rate with the same name as the part (`input` or `output`) applies.
 _RATES = (
     ("input", "input", "input"),
     ("input_cached_tokens", "input", "cache_read"),
@@ -68,7 +68,7 @@ def price(
 def _priced(rates: Rates, buckets: dict[str, int]) -> dict[str, float] | None:
     """The cost in USD of the input, of the output, and in total.
 
-    None if a rate for input or for the output is missing, as for models that are paid by the minute.
+    None if the input has no rate, or there are output tokens without a rate, as for models that are paid by the minute.
     """
     answered, thought = buckets["output"], buckets.get("output_reasoning_tokens", 0)
     if "input" not in rates or (answered + thought and "output" not in rates):

@@ -2,7 +2,7 @@
 
 An inferred signal is held until the agent's cycle ends, and dropped if the agent records a signal in it. Answers inside
 one `SwarmAgent.query` are votes: their majority is one inferred signal; a tie gives no signal. The agents of
-`src/agents` act on their own parser, `agents/decision.py`.
+`src/agents` do not use these signals: they parse their answers themselves (`agents/decision.py`).
 """
 
 import json

@@ -244,7 +244,7 @@ class Recorder:
             failures.note("start", f"recording cannot start now: {error}", cure="Calls stay queued; retrying.")
 
     def _begin(self) -> None:
-        with self._starting:  # wait for `_start`: interrupted by SIGALRM, it resets `_thread`, and this thread must end
+        with self._starting:  # wait for `_start`: if SIGALRM interrupts it, it resets `_thread`, and this thread ends
             is_known = self._thread is threading.current_thread()
         if is_known:
             self._run()
@@ -317,7 +317,7 @@ class Recorder:
                 size += entry.size
             else:
                 batch.flushes.append(entry)
-        # Started observations are added after the queue is read, to include all that began before one of the flushes.
+        # Read started observations after the queue, to include every one that began before a flush in this batch.
         batch.opened.extend(self._newly_begun())
         self._in_hand = len(batch.ended)
         # Callers change `_queued_bytes` without a lock, so a change may be lost. An empty queue resets it to 0.

@@ -323,8 +323,8 @@ def _usage_of(answers: list[Answer], provider: str | None) -> tuple[dict[str, in
 def _paid_for(observation: Observation) -> list[Any]:
     """The answers that a call paid for.
 
-    If the call's request was observed, only the answer to it. Otherwise the answers of the inner calls and the call's
-    own answer, unless its own answer has no usage or repeats the usage of an inner answer.
+    If the call's request was observed, only the answer to it. Otherwise the answers of the inner calls. The call's
+    own answer is added if there is no inner answer, or if it reports a usage that no inner answer reports.
     """
     if observation.request is not None:
         return [observation.request.output]

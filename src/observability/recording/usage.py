@@ -28,7 +28,7 @@ class UsageFormat(NamedTuple):
     reasoning_beside: bool = False  # reasoning tokens are not part of the output count
 
 
-# The format of a usage report is the first of these of which the report has the input or output field. The field names
+# A usage report has the first format in this list whose input or output field occurs in the report. The field names
 # are from the providers' API references.
 _FORMATS = (
     # OpenAI's Chat Completions and similar APIs. DeepSeek and Moonshot have their own names for tokens from the cache.

@@ -1,6 +1,6 @@
 """Secrets spread over several fields of a value: a seed phrase, a 64-byte key, an environment secret in chunks.
 
-No single text shows such a secret: each message, row or key may hold one word of a phrase or sixteen numbers of a key.
+No single text shows such a secret: each message, row or field may hold one word of a phrase or 16 numbers of a key.
 Redacted data (plain, finite and without cycles) is therefore searched again across its texts: column by column, as in
 `[{"word": …}, {"word": …}]`, and all values in order.
 """
@@ -156,7 +156,7 @@ class Excerpt:
         self.lines: list[str] = []
         self.new: set[Hashable] = set()  # texts, and results of `small_items`, that were not searched before
         self.key_columns: list[tuple[str, ...]] = []
-        self._clean = clean  # hashes of the texts, key columns and small dicts that were searched before
+        self._clean = clean  # hashes of texts, tuples of dict keys and small dicts that were searched before
         self._secret_numbers = secret_numbers
         self._left = PIECE  # characters that may still be added
 
@@ -283,7 +283,7 @@ _BYTES, _NUMBERED = 64, 128
 def _without_numbers(value: Any) -> tuple[Any, list[int]]:
     """Mask secret keys that are written as rows of numbers.
 
-    Return the new value and at most 129 of its numbers, which may belong to a key in the container around the value.
+    Return the new value and at most 129 of its numbers, which may be part of such a key that continues outside it.
     """
     names, items = (list(value), list(value.values())) if isinstance(value, dict) else (None, list(value))
     numbers: list[int] = []

@@ -42,7 +42,7 @@ _NAME_ENDS = (
 # and v are left out: keyB64, keyHex, keys and keyValue are names of keys.
 _GO_ON = "acdefgijklmnopqrtuwxyz"
 _ENDS_HERE = f"(?:(?-i:[^{_GO_ON}])|$)"
-# Names of fields may also end in `auth` or `bearer`, or in `sid`, `Sid` or `SID`, but not `INSIDE`.
+# Names may also end in `auth`, `bearer`, `sid`, `Sid` or `SID`. A capital after `SID` continues the word: `INSIDE`.
 NAME_HINT = f"(?:{'|'.join(_NAME_ENDS)}|auth|bearer){_ENDS_HERE}|(?-i:[sS]id{_ENDS_HERE}|SID(?:[^A-Z]|$))"
 _ANY_QUOTE = "[\"'`]"
 _QUOTE = rf"\\{{0,15}}(?:\"\"\"|\'\'\'|{_ANY_QUOTE})"

@@ -90,7 +90,7 @@ _PATHS = ("/webhooks/", "/services/", "/workflows/t", "/triggers/t", "/incomingw
 _MARKS = "|".join(re.escape(mark.strip(".")) for mark in (*_NODES, *_BY_QUERY, *_PATHS))
 URL_HINT = rf"://[^\s\"<>]*@|{_MARKS}"
 _KEY = regex(r"[A-Za-z0-9_-]{16,256}")
-# A contract's address or a transaction's hash. The whole text must match: one in 4,000 keys begins with 0x by chance.
+# A contract's address or a transaction's hash. Must match the whole segment: one key in 4,000 begins with 0x by chance.
 _ADDRESS = regex("0x[0-9a-fA-F]+")
 _WORDY_PLACEHOLDER = regex(r"[-_]*(?:(?:[a-z]+|[A-Z][a-z]*|[A-Z]+)(?:[-_]+|$))+")  # such as YOUR_PROJECT_ID
 _PARAMETER = regex(r"[?&;](?P<name>[\w-]{1,40})=$")

@@ -1,7 +1,7 @@
 """Recognises keys of model providers, payments, mail, nodes, databases, messengers and registries by their format.
 
 A format is one line of `key_formats.txt`: its first letters, an expression for the rest, an example, and its source.
-The pre-checks are built from the entries. The end of this file handles private keys in PEM.
+The expressions `_START` and `_BY_START` are built from these lines. The end of this file handles private keys in PEM.
 """
 
 import re

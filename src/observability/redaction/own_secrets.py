@@ -3,8 +3,8 @@
 The forms are: plain, URL-encoded, escaped for JSON or HTML, base64 (also inside a larger blob, as in an
 `Authorization: Basic` header), hex; each also broken over lines.
 
-`hints` has an expression for a part of each form. The expression allows anything but letters and digits between its
-letters: line breaks, quotes, other fields.
+`hints` has an expression for a part of each form. Between the part's letters and digits, the expression allows any
+other characters, such as line breaks and quotes.
 """
 
 import html
@@ -48,7 +48,7 @@ _INDENTED = regex(r"\\{1,4}[nr](?:\\{1,4}[nrt]|\s)*")  # a line break in JSON, a
 _HEX_KEY = regex(r"(?:0x)?[0-9a-fA-F]{32,}$")
 
 
-# `OwnSecrets.hints` omits forms with fewer than four letters and digits, and has at most eight of any form.
+# `OwnSecrets.hints` omits forms of fewer than four letters and digits, and has at most eight characters of a form.
 _FEWEST, _SIGNATURE = 4, 8
 
 

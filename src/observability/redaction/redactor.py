@@ -2,14 +2,12 @@
 
 A value that cannot be redacted becomes `[NOT RECORDED: reason]`. `docs/redaction.md` lists the rules.
 
-    redact ─▶ Redactor ─▶ Excerpt ─▶ Rules.finders: none, for most values
-                 │                   │ own_secrets (environment)
-                 ▼                   │ seed_phrases, wallets
-              each text ─▶ pieces ─▶ │ key_formats, http
-                 │                   │ assignments (names, values)
-                 ▼                   │ the operator's patterns
-              across_fields          ▼
-                                   spans ─▶ markers
+All texts of a value are first searched together (`Excerpt`). In most values, no rule can match, and the search ends. In
+the others, each text is searched alone, and then neighbouring texts together (`across_fields`).
+
+`Rules.finders` returns the searches that a text needs: for the environment's secrets (`own_secrets`), seed phrases and
+wallets, formats of keys, keys in URLs (`http`), values beside a secret's name (`assignments`), and the operator's
+patterns. Each search yields spans, and a marker replaces each span.
 """
 
 import re
@@ -192,7 +190,7 @@ class Redactor:
     def __init__(self) -> None:
         self._rules = current_rules()
         self._may_be_spread = True  # whether a secret may be spread over several texts
-        self._key_columns: Sequence[tuple[str, ...]] = ()  # the dict keys at each path that were not searched before
+        self._key_columns: Sequence[tuple[str, ...]] = ()  # tuples of dict keys that were not searched before
         self._open: set[int] = set()  # ids of the containers around the current value
         self._left = 0  # number of items that the value may still have
 
@@ -271,7 +269,7 @@ class Redactor:
         return _redacted(text, rules if self._may_be_spread else rules.without_phrases)
 
     def _whole(self, value: Any) -> Any:
-        # The value is redacted again after each change, since a dict key that became a marker may name a secret.
+        # Redact again after each change: a dict key that became `[REDACTED:evm-private-key]` is a secret's name.
         for _ in range(_PASSES):
             redacted = self.redacted(value, 0)
             value = redacted

@@ -100,7 +100,7 @@ def _compiled_set(expressions: Sequence[str]) -> Any:
 
 
 def _searched_views(scan: Scan) -> list[bytes]:
-    """Return the text as bytes. If it has escapes or HTML's `<br>`, also return it without escapes, and without both.
+    """Return the versions of the text to search, as bytes: unchanged, without escapes, and without escapes and `<br>`.
 
     The letters `br` would otherwise be taken for part of a secret.
     """
@@ -135,7 +135,7 @@ class Rules:
         self.secrets = secrets
         self.made_of = (patterns, allowed, _forks)
         self.own = OwnSecrets(secrets)
-        self.clean: set[int] = set()  # hashes of texts, key columns and small dicts that need no second search
+        self.clean: set[int] = set()  # hashes of texts, tuples of dict keys and small dicts that need no second search
         self._allowed = [text for text in map(str.strip, allowed.split(",")) if text]
         self._finders: list[Finder] = [*(rule.spans for rule in RULES[1:]), self._in_decoded]
         phrases, *others = [rule.hint for rule in RULES]
@@ -219,7 +219,7 @@ def names_cookies(name: str) -> bool:
 
 
 def depends_on_others(text: str) -> bool:
-    """Whether the texts around this one decide if it is, or belongs to, a secret.
+    """Whether the neighbouring texts decide if this text is a secret, or the name of one.
 
     This is so if the text is the name of a secret or of cookies, or has the length of 32 bytes in hex.
     """

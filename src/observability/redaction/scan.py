@@ -33,7 +33,7 @@ def marker(rule: str) -> str:
 def merged(groups: Iterable[Iterable[Span]]) -> Iterator[Span]:
     """Merge overlapping spans, and yield all spans in order of their start.
 
-    Among overlapping spans, the one that comes first in its group names the rule. Each group is sorted
+    A merged span has the rule of the span with the lowest index in its own group. Each group is sorted
     separately: sorting a hundred thousand spans at once would block other threads.
     """
     ranked = merge(*(sorted((start, -end, rank, rule) for rank, (start, end, rule) in enumerate(g)) for g in groups))
@@ -162,9 +162,9 @@ def _first_bytes(utf8: bytes, meaning: bytes) -> bytes:
     return utf8.translate(meaning) if utf8.isascii() else utf8.translate(meaning, CONTINUATION)
 
 
-# In a reduced text, ASCII letters are in lower case, and a letter with an accent or a separate accent becomes a mark.
-# All else, digits too, becomes a space. In UTF-8, Latin letters with accents begin with the bytes c3 to c5, and
-# separate accents with cc or cd.
+# In a reduced text, ASCII letters are in lower case, an accented letter becomes `_ACCENTED`, and a separate accent
+# `_ACCENT`. All else, digits too, becomes a space. In UTF-8, accented Latin letters begin with the bytes c3 to c5,
+# and separate accents with cc or cd.
 _ACCENTED, _ACCENT, _SPACE = 1, 2, ord(" ")
 
 

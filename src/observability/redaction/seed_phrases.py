@@ -93,7 +93,7 @@ _EAST_ASIAN_WORD = regex("[\u1100-\u11ff\u3041-\u309f\u4e00-\u9fff\uac00-\ud7a3]
 def _latin() -> frozenset[bytes]:
     """The words of the six Latin lists, in the form that they have in `Scan.reduced`.
 
-    Each word is included with composed, with decomposed and without accents, and both whole and shortened.
+    Each word is included in three forms (accents composed, decomposed and left out), each form whole and shortened.
     """
     # one text of all words, since folding it is faster than folding each word
     words = " ".join(word for name in _LATIN for word in _wordlist(name))
@@ -334,7 +334,7 @@ _PLAIN_GAPS = frozenset({" ", "\n", ",", ", ", '", "'})
 
 
 def _unbroken(spans: Sequence[tuple[int, int]], first: int, last: int, text: str) -> Iterator[tuple[int, int]]:
-    """Yield the ranges of words between `first` and `last` that only separators divide.
+    """Yield the ranges of words from `first` to `last` in which only separators stand between words.
 
     A range ends where the text between two words is more than a separator.
     """

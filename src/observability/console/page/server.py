@@ -119,5 +119,5 @@ async def _stream(view: View, after: int | None, is_ending: Callable[[], bool]) 
                 if name == "tiles":
                     drawn, tiles_at = newest, time.monotonic() + _TILES_SECONDS
             after, drawn = newest[0], drawn or newest
-        yield ":\n\n"  # an empty event-stream comment; sending it fails, which ends the stream, if the browser left
+        yield ":\n\n"  # an empty event-stream comment; if the browser has left, sending it fails, which ends the stream
         await asyncio.sleep(_POLL_SECONDS)

@@ -21,7 +21,7 @@ class Filter(NamedTuple):
     model: str | None = None
     action: str | None = None  # in capitals
     symbol: str | None = None  # case-insensitive
-    failed: bool = False  # select rows with an error; queries of traces or decisions select traces with an error
+    failed: bool = False  # only rows with an error; in queries of traces or decisions, those whose trace has an error
     text: str | None = None
     traces: str | None = None  # JSON list of the ids of the traces that contain `text`, set by `text.with_traces`
 
@@ -32,8 +32,8 @@ class Filter(NamedTuple):
 
     @property
     def has_few_traces(self) -> bool:
-        """Whether fewer than a thousand traces contain the text; then a query should start from these traces."""
-        return self.traces is not None and len(self.traces) < 36_000
+        """Whether fewer than about a thousand traces contain the text; then a query should start from these traces."""
+        return self.traces is not None and len(self.traces) < 36_000  # an id takes 36 characters in the JSON list
 
     @property
     def is_bounded(self) -> bool:

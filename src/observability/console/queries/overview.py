@@ -159,7 +159,7 @@ def newest_durations(journal: Journal, rows: Filter, limit: int) -> list[Row]:
 
 
 def newest_prompts(journal: Journal, rows: Filter, limit: int) -> list[Row]:
-    """Return trace_id, agent, level, managed prompt, input (JSON text) and cost of the newest ended calls."""
+    """Return trace_id, agent, level, prompt (name in Langfuse), input (JSON) and cost of the newest ended calls."""
     columns = f"trace_id, agent, level, {PROMPT} AS prompt, input, cost_usd"
     values = rows.parameters(limit=limit, interrupted=INTERRUPTED)
     return journal.page(_SAMPLE.format(columns), values, _MAX_BYTES)

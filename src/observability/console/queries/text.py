@@ -29,7 +29,7 @@ _PAGE_ROWS = 1_000
 _PAGE_BYTES = 8 * 1024 * 1024
 _FILL_SECONDS = 5.0  # how long one search may add rows to the index
 _MANY_ROWS = 10_000  # if a search reads more rows than this outside the index, a message is printed
-# A search for the newest N items reads items for the first time once N times this many traces match its text.
+# To find the newest N items, a search first collects N times this many matching traces, and then reads their items.
 _TRACES_AN_ITEM = 20
 _Item = TypeVar("_Item")
 

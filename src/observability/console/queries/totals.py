@@ -18,7 +18,7 @@ from .filter import DECISIONS, HOUR_NS, NAMED, ROWS, STARTED, Filter
 
 UNKNOWN = "unknown"  # name of the group of rows that have no agent, model or other value to group by
 _PAGE_ROWS = 20_000
-_DAY = "strftime('%Y-%m-%d', {0}, 'unixepoch', :zone)"  # the operator's day on which a row's UTC hour begins
+_DAY = "strftime('%Y-%m-%d', {0}, 'unixepoch', :zone)"  # the day, in local time, on which a row's UTC hour begins
 # The possible groupings of calls: the name, the SQL expression for hourly sums, and the SQL expression for rows.
 GROUPS = {
     "agent": ("agent", "agent"),
@@ -266,5 +266,5 @@ def _quantiles(times: _Times | None) -> dict[str, Any]:
 
 
 def quantile(ordered: Sequence[int], share: float) -> float | None:
-    """Return the nearest-rank quantile in ms: the smallest value that at least `share` of the values do not exceed."""
+    """Return the nearest-rank quantile in ms: the smallest value with at least `share` of all values at or below it."""
     return ordered[max(math.ceil(len(ordered) * share) - 1, 0)] / 1e6 if ordered else None

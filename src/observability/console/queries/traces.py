@@ -33,7 +33,7 @@ class Trace(NamedTuple):
 
 
 class TraceLine(NamedTuple):
-    """A trace summarised in one line. A field is None if its value is unknown, or if the trace has not ended yet."""
+    """A trace summarised in one line. A field is None if its value is unknown."""
 
     id: str
     start_ns: int  # Unix nanoseconds

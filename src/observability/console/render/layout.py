@@ -12,7 +12,7 @@ from rich.text import Text
 from ..time_range import local_time
 from .format import both_ends, json_text
 
-WIDE = 120  # terminal width, in columns, from which models, costs and reasons fit in one line
+WIDE = 120  # smallest terminal width, in columns, at which models, costs and reasons fit in one line
 _PIPE = 500  # columns of the output to a pipe; so wide that the next program gets uncut cells
 _LISTS_OF_ROWS = ("observations", "scores", "decisions", "agents")
 _TIMES = (

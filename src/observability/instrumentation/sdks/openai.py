@@ -26,7 +26,7 @@ def _text_of_response(answer: dict[str, Any]) -> Any:
 
 
 def _fold_response(events: list[Any]) -> dict[str, Any]:
-    """Return the response in a stream's last event, or the text received so far if the stream ended before it."""
+    """Return the response in a stream's final event; if the stream broke off before, the text received so far."""
     events = [event for event in events if isinstance(event, dict)]
     whole = [event["response"] for event in events if isinstance(event.get("response"), dict)]
     response: dict[str, Any] = whole[-1] if whole else {}
