@@ -11,7 +11,7 @@ from .detectors import effective_sample_size, gap_factor, tests_in, upper_share
 
 DAYS = 28  # number of past days whose counts are kept
 WEEK = 8  # an agent must be known for this many days before its usual number of traces by hour of the week is used
-_TWO_WEEKS = 14  # an agent must be known for this many days before its silences have a limit in traces (`silence_limits`)
+_TWO_WEEKS = 14  # an agent must be known for this many days to have a silence limit in traces (`silence_limits`)
 FEW = 50  # a rule needs this many past trials before its usual share of bad trials is learned
 _FEW_HOURS, _FEW_CONFIDENCES, _FEW_CONFIDENCE_DAYS = 48, 100, 3
 _HOUR_NS, _DAY_NS = 3_600_000_000_000, 86_400_000_000_000
