@@ -258,7 +258,7 @@ def _experiment_of(observation: Observation) -> Row:
 
 
 def _prompt_of(observation: Observation) -> Row:
-    """The columns of a call's managed prompt: the last prompt that was used in a scope containing the call."""
+    """The columns of a call's prompt in Langfuse: the last prompt that was used in a scope containing the call."""
     prompt = observation.prompt if observation.type in ("generation", "embedding") else None
     while prompt is not None and prompt.scope is not None and not _is_inside(observation, prompt.scope):
         prompt = prompt.outer

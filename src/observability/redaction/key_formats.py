@@ -53,7 +53,7 @@ def _entry(line: str) -> Format:
 
 
 def _entries() -> Iterator[Format]:
-    """Yield the formats in `key_formats.txt`. If two formats match a key, the earlier one names the rule."""
+    """Yield the formats in `key_formats.txt`. If two formats match a key, the rule of the earlier one is used."""
     text = Path(__file__).with_suffix(".txt").read_text(encoding="utf-8")
     for name, expression in _CLASSES.items():
         text = text.replace(f"{{{name}}}", expression)
