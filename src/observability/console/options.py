@@ -61,7 +61,7 @@ def _with_options_of(common: Callable[..., dict[str, Any]], command: Callable[..
 
 
 def _clock(
-    *, utc: Annotated[bool, typer.Option("--utc", help="Times in UTC, not in this machine's zone.")] = False
+    *, utc: Annotated[bool, typer.Option("--utc", help="Read and print times in UTC, not in local time.")] = False
 ) -> dict[str, Any]:
     (time_range.use_utc if utc else time_range.use_local)()
     return {}
