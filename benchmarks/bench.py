@@ -55,7 +55,7 @@ PARTS: dict[str, Part] = {"caller": _caller, "recorder": _recorder, "process": _
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--quick", action="store_true", help="a few minutes, for a first look")
+    parser.add_argument("--quick", action="store_true", help="repeat less, for a first look in less time")
     parser.add_argument("part", nargs="*", help=f"some of {', '.join(PARTS)}; all unless given")
     arguments = parser.parse_args()
     repeats, count = (3, 300) if arguments.quick else (5, 1_000)

@@ -1,6 +1,6 @@
 """Measure redaction: its speed beside one plain regular expression, its recall and its precision. Prints Markdown.
 
-    python -m benchmarks.bench_redaction             speed (the expression knows no checksum and no word list)
+    python -m benchmarks.bench_redaction             speed (the expression checks no checksums or word lists)
     python -m benchmarks.bench_redaction CORPORA     recall over the corpora in this folder, and masks on clean text
 
 A corpus is a checkout of the rules of a scanner, with examples of secrets: CORPORA/kingfisher and CORPORA/noseyparker
@@ -267,7 +267,7 @@ def recall(folder: Path) -> None:
 
 
 def _reason(example: str, secrets: tuple[str, ...]) -> str:
-    """Return why the example is not masked; an empty text if it has a marker and at least one secret is gone."""
+    """Return why the example is not masked; "" if its masked text has a marker and lacks one of `secrets`, if given."""
     masked = redact_text(example)
     is_left = secrets and all(masked.count(secret) >= example.count(secret) > 0 for secret in secrets)
     if "[REDACTED:" in masked and not is_left:

@@ -2,7 +2,7 @@
 
 It checks keys and encoding, decodes OTLP with the official protobuf classes, keeps spans and scores, refuses a batch
 that holds one bad span, and answers each event of a batch of scores. A score replaces an earlier score of the same id,
-but keeps the earlier time (measured on 4.16.0, and as its `IngestionService` merges them).
+but keeps the earlier time (measured on server 4.16.0; the server's `IngestionService` merges scores in this way).
 """
 
 import gzip

@@ -1,6 +1,6 @@
 """A backend on loopback that accepts OTLP over HTTP, as the OpenTelemetry Collector, Phoenix or Datadog do.
 
-It checks its key, decodes the message with the official protobuf classes, and keeps the spans.
+It checks the key of each request, decodes the message with the official protobuf classes, and keeps the spans.
 """
 
 import gzip

@@ -132,7 +132,7 @@ def test_there_are_no_circles() -> None:
 
 
 def test_a_package_is_entered_by_its_face() -> None:
-    """A package of observability is imported by other code only through its `__init__`, except for the console."""
+    """Other code imports a package only through its `__init__`; only the console's modules may be imported directly."""
     for module, file in MODULES.items():
         for imported in imports(file):
             room = package_of(imported)

@@ -1,7 +1,7 @@
 """The recorder and shipper of this process: started with the first observation, closed at the process's end.
 
 Both live here, not in `LangFuseTracker`, because agents' tests reset that singleton and the threads must outlive it.
-A fork begins in `_before_fork` and ends in `_in_child`; `grep register_at_fork` finds the fork hooks of other modules.
+`_before_fork` runs before a fork, and `_in_child` after it in the child; `grep register_at_fork` finds all fork hooks.
 """
 
 import atexit

@@ -539,7 +539,8 @@ def destination() -> Destination | None:
 
 
 def otlp_destination() -> OtlpDestination | None:
-    """The OTLP destination of new observations. None if ENABLE_LANGFUSE is off or no valid endpoint is set."""
+    """The OTLP destination of new observations. None if ENABLE_LANGFUSE is off, no endpoint is set, or a setting is
+    malformed."""
     endpoint, headers = setting("OBSERVABILITY_OTLP_ENDPOINT"), setting("OBSERVABILITY_OTLP_HEADERS")
     if not setting("ENABLE_LANGFUSE") or not endpoint or headers is None:
         return None

@@ -178,7 +178,7 @@ def test_later_edits_and_the_journal_stay(repo: Callable[..., Path]) -> None:
 
 
 def test_an_older_adoption_is_updated(repo: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Adopting a newer version replaces changed files and deletes files that it lacks; removal restores the repo."""
+    """Adopting a newer version replaces files that differ, and deletes files it lacks; removal restores the repo."""
     root = repo()
     with monkeypatch.context() as older:
         older.setattr(plan, "__version__", "0.9.0")
@@ -295,7 +295,7 @@ def test_the_adopted_package_takes_itself_out(repo: Callable[..., Path]) -> None
 
 
 def test_check_fails_where_a_call_is_not_observed(repo: Callable[..., Path]) -> None:
-    """`--check` exits with 1 if a model call is not observed, and states that the package is not adopted yet."""
+    """`--check` exits with 1 if a model call is not observed. In a repo without the package, it says so too."""
     root = repo()
     (root / "src/agents/bot.py").write_text("import src, litellm\nlitellm.completion(model='m')\n", encoding="utf-8")
     ended = adopt(root, "--check")

@@ -86,7 +86,7 @@ def test_alerts_that_are_switched_off(failing: None, webhook: Webhook, monkeypat
 
 
 def test_rows_that_are_not_delivered(made: Journal, webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows undelivered for half an hour are one incident, until no row is pending. Langfuse is not contacted."""
+    """Rows undelivered for half an hour are one incident until no row is pending. `watch` does not contact Langfuse."""
     for name, value in (("HOST", "http://127.0.0.1:9"), ("PUBLIC_KEY", "pk-lf-x"), ("SECRET_KEY", "sk-lf-x")):
         monkeypatch.setenv(f"LANGFUSE_{name}", value)
     to = settings.destination()
@@ -106,7 +106,7 @@ def test_rows_that_are_not_delivered(made: Journal, webhook: Webhook, monkeypatc
 def test_a_budget_at_85_and_at_100_percent(
     made: Journal, watcher: Callable[[], Watcher], webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A budget at 85 % is an incident, at 100 % another, until its period ends; a jump past both is one incident."""
+    """A budget at 85 % is one incident, at 100 % a second; both end with its period. A jump past both is one."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "WhaleAgent 10 calls/day UTC; fleet 5 USD/day UTC")
     add = "INSERT OR REPLACE INTO budget_periods VALUES (?, ?, ?, 0)"
     running, now = watcher(), T0 + 5 * HOUR_NS

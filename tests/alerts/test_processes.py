@@ -100,7 +100,7 @@ def test_a_killed_watch_announces_nothing_twice(made: Journal, webhook: Webhook)
 
 
 def test_a_resident_watch_ends_with_ctrl_c(made: Journal, webhook: Webhook) -> None:
-    """`watch` prints an incident after sending its message, at once even in a pipe; Ctrl-C exits with status 0."""
+    """`watch` sends an incident's message, then prints it, unbuffered even in a pipe; Ctrl-C exits with status 0."""
     failing_since(made, "WhaleAgent")
     with running(*WATCH, "--every", "1") as watch:
         assert watch.stdout is not None

@@ -30,7 +30,7 @@ def test_an_incident_is_one_message_and_its_end_another(made: Journal, watcher: 
     watcher().run_pass(at + 8 * QUARTER + MINUTE_NS)
     assert webhook.titles == ["❌ WhaleAgent: failing"]
     body = webhook.received[0]["message"]
-    assert "8 of 8 calls failed" not in body  # the message was sent before the eighth failure
+    assert "8 of 8 calls failed" not in body  # the incident began before the eighth failure
     assert f"Last good trace: {trace_of(good)[:8]}" in body
     assert f"trace {trace_of(failing[0])[:8]}" in body
     append(made, [cycle(at + number * QUARTER) for number in range(9, 20)])

@@ -1,4 +1,4 @@
-"""Journals cycles of Agent<NUMBER> until killed: python -m tests.alerts.writers NUMBER failing|quiet."""
+"""Writes cycles of Agent<NUMBER> to the journal until killed: python -m tests.alerts.writers NUMBER failing|quiet."""
 
 import sys
 import time

@@ -94,7 +94,7 @@ _TOKENS = re.compile(r"([\d,]+) → ([\d,]+) tokens(?: \(([\d,]+) cached\))?$")
 
 
 def check_tree(trace: dict[str, Any], lines: Sequence[str]) -> None:
-    """Check that the tree of a trace has the figures of its calls, cycle and outcome in the JSON output."""
+    """Check that a trace's printed tree shows the same figures for calls, cycle and outcome as its JSON output."""
     calls = [observation for observation in trace["observations"] if observation["type"] == "generation"]
     matches = [match for line in lines if (match := _CALL.search(line))]
     assert len(matches) == len(calls)

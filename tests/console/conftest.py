@@ -82,7 +82,7 @@ def filled(request: pytest.FixtureRequest, journal_of: Callable[..., Journal]) -
 
 @pytest.fixture
 def decide(made: Journal) -> Callable[..., str]:
-    """Records a trace with calls (model, and USD, None or "failed"), decisions and an outcome; returns its id."""
+    """Records a trace and returns its id. A call is a pair of a model and its USD, None (no price) or "failed"."""
     ids = count(1)
 
     def trace(
@@ -113,7 +113,7 @@ def decide(made: Journal) -> Callable[..., str]:
 
 @pytest.fixture
 def varied(made: Journal, decide: Callable[..., str]) -> Journal:
-    """300 traces of a fleet, some with two calls, half with outcomes, some corrected; and five unusual traces."""
+    """300 traces of a fleet, some with two calls, half with an outcome (some corrected); and five unusual traces."""
     fill(made, 300, days=2)
     ask_others(made, 100)
     judge(made, 150)

@@ -1,6 +1,6 @@
 """The journal as exported to Parquet, and its sums by pandas.
 
-The sums follow the README's definitions of a decision's model, a trace's cost, and the decision of an outcome.
+The sums follow the README's definitions: a decision's model, a trace's cost, and the decision with the outcome.
 """
 
 import json

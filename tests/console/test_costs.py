@@ -246,7 +246,7 @@ def test_the_screen_of_status_has_the_same_figures() -> None:
 
 
 def test_what_if_reprices_the_tokens(filled: Journal) -> None:
-    """The cost on another model equals the sum of the calls' prices; calls without tokens are left out."""
+    """The cost with --what-if is the sum of the calls' prices on the other model; calls without tokens are left out."""
     calls = frame().query("type == 'generation'").dropna(subset="usage")
     by_model = {line["group"]: line for line in lines("costs", "--by", "model", "--what-if", "gpt-4o")}
     for model, mine in calls.groupby("model"):

@@ -118,7 +118,7 @@ def test_what_is_wrong_comes_first(langfuse: Any, monkeypatch: pytest.MonkeyPatc
 
 
 def test_settings(monkeypatch: pytest.MonkeyPatch, write_env_file: Any) -> None:
-    """`doctor` reports ENABLE_LANGFUSE with its source, a missing one of the two keys, and malformed values."""
+    """`doctor` reports where ENABLE_LANGFUSE is set, malformed values, and that one of the two keys is missing."""
     assert worst_finding("tracing") == ("fine", "on, according to the default", None)
     monkeypatch.setenv("ENABLE_LANGFUSE", "false")
     assert worst_finding("tracing")[:2] == ("warning", "off, according to the environment: calls are not recorded")

@@ -316,7 +316,7 @@ def test_prune_counts_for_scripts(closed: Path) -> None:
 
 @pytest.mark.slow
 def test_tail_waits_for_a_journal(journal: Any) -> None:
-    """Without a journal, `tail` prints that it waits, then the new rows; a call that fails in a cycle is one line."""
+    """Without a journal, `tail` prints that it waits, then new rows. A failed call and its cycle are one line."""
     journal.path.unlink()
     with subprocess.Popen(
         [sys.executable, "-m", "src.observability", "tail"], cwd=settings.REPO_ROOT, text=True,

@@ -375,8 +375,8 @@ def paint_and_filter(page: Any) -> tuple[float, float]:
 def test_a_million_rows_being_written_to(
     chromium: Any, serve: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While four processes append to a million rows, the page loads on screens of every size, filters,
-    and shows new decisions."""
+    """While four processes append to a million rows, the page loads on screens of every size, applies
+    a filter, and shows new decisions."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 900 USD/month; *Agent1 20 USD/day")
     made = Journal(settings.journal_path())
     million.fill(made, 333_334)

@@ -110,7 +110,7 @@ def test_tiles_are_what_pandas_computes(judged: Journal, report: Callable[..., s
 
 
 def test_charts_and_tiles_have_one_source(judged: Journal, report: Callable[..., str]) -> None:
-    """All bars add up to the calls' spend, and the parts of a bar to its total; further agents count as `others`."""
+    """All bars add up to the calls' spend, a bar's parts to its total; agents without a colour count as `others`."""
     html, rows = report(), frame(judged)
     calls = rows[rows["type"] == "generation"]
     for by in ("agent", "model"):

@@ -162,7 +162,7 @@ def test_costs_have_a_total(filled: Journal) -> None:
 
 
 def test_what_if_by_day_shows_the_last_days(filled: Journal) -> None:
-    """With --what-if, the last days are in order; a line states how many calls have no tokens and are not included."""
+    """With --what-if, days are in order and --limit keeps the last. A line counts calls left out for lack of tokens."""
     days = [line["group"] for line in json_lines("costs --by day")]
     assert [line["group"] for line in json_lines("costs --what-if gpt-4o --by day")] == days
     assert [line["group"] for line in json_lines("costs --what-if gpt-4o --by day --limit 1")] == days[-1:]

@@ -62,7 +62,7 @@ def test_systemd_accepts_a_unit(file: str, instance: str, tmp_path: Path) -> Non
 
 
 def test_the_collector_takes_what_we_send() -> None:
-    """The Collector accepts our spans and adds our exporter's header; the proxy forwards all other requests."""
+    """collector.yaml accepts our exporter's path and sends our exporter's header; nginx.conf forwards other paths."""
     proxy, wire = text_of("nginx.conf"), (settings.REPO_ROOT / "src/observability/shipping/client.py").read_text()
     config = yaml.safe_load(text_of("collector.yaml"))
     receiver, exporter = config["receivers"]["otlp"]["protocols"]["http"], config["exporters"]["otlp_http/langfuse"]

@@ -98,7 +98,7 @@ def test_a_cycle_and_a_call_of_one_file_have_one_agent(folder: str, tmp_path: Pa
 
 
 def test_a_call_during_import_leaves_the_agents_name_open(folder: str, tmp_path: Path, journal: Any) -> None:
-    """The agent's name comes from the file for calls before the class exists, and from the class for later calls."""
+    """Before the class exists, the agent's name is made from the file name; later it is spelled like the class."""
     source = AGENT.format(folder=folder).replace("class Chart", 'ask("hello")\n\nclass Chart')
     (tmp_path / folder / "agents" / "chartanalysis_agent.py").write_text(source)
     importlib.import_module(f"{folder}.agents.chartanalysis_agent").ChartAnalysisAgent().other()
@@ -130,7 +130,7 @@ def test_the_methods_are_named_by_the_setting(folder: str, journal: Any, monkeyp
 @pytest.mark.slow
 @pytest.mark.parametrize("under_run", [True, False])
 def test_a_scripts_classes_have_cycles_under_run(under_run: bool, tmp_path: Path, journal: Any) -> None:
-    """Under `run`, a script's class has cycles without BaseAgent; without `run`, each model call is a trace."""
+    """Under `run`, a script's class has cycles, though not a BaseAgent. Not under `run`, each call is a trace."""
     repo = tmp_path / "repo"
     shutil.copytree(settings.REPO_ROOT / "src", repo / "src", ignore=shutil.ignore_patterns("data", "__pycache__"))
     (repo / "lone_agent.py").write_text(LONE)

@@ -176,7 +176,7 @@ def test_a_cancelled_call_is_a_warning(httpserver: HTTPServer, settings_of: Any,
 
 
 class _Suspended:
-    """An awaitable that never ends."""
+    """An awaitable that suspends its caller once."""
 
     def __await__(self) -> Generator[None, None, None]:
         yield
@@ -242,7 +242,7 @@ def test_beside_another_instrumentation_each_request_is_recorded_once(
 
 
 def test_a_parsed_answer_is_the_callers_model(client: openai.OpenAI, journal: JournalReader) -> None:
-    """The row names the class into which `parse` reads an answer. An answer that does not fit is the SDK's error."""
+    """The row names the class into which `parse` reads an answer. For an unfit answer, the SDK's error is raised."""
 
     class Decision(BaseModel):
         action: str

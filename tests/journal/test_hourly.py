@@ -159,7 +159,7 @@ def test_a_name_is_cut_to_200_characters(journal_file: Path) -> None:
     journal = Journal(journal_file)
     assert {key[3]: sums["calls"] for key, sums in kept(journal).items()} == {f"{n}" + "x" * 199: 150 for n in range(3)}
     assert journal.sums_bytes() < 2_000
-    assert [file.name for file in backups_of(journal_file)] == ["journal.db.before-6"]  # since migration 6 cuts names
+    assert [file.name for file in backups_of(journal_file)] == ["journal.db.before-6"]  # migration 6 cuts names
     before.execute(
         "INSERT INTO observations (id, trace_id, is_root, type, name, trace_name, start_ns, level, state, process,"
         " model) VALUES ('z', 'z', 1, 'generation', 'x', 'x', ?, 'DEFAULT', 'local', 'old', ?)",

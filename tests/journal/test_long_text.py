@@ -26,7 +26,7 @@ def test_pieces_are_the_text_that_python_encodes_at_once(value: object) -> None:
 
 
 def test_a_window_ends_at_no_half_of_a_pair() -> None:
-    """A text is not split between the two surrogates of a pair; separate surrogates are not joined."""
+    """A text is not split between the two surrogates of a pair, and the pair stays two characters."""
     text = "x" * (WINDOW - 1) + "\ud83d\ude00" + "x" * WINDOW
     assert "".join(windows(text)) == text
     assert [*map(len, windows(text))] == [WINDOW + 1, WINDOW]

@@ -19,7 +19,7 @@ def ask() -> str:
 
 @pytest.fixture
 def folder() -> Path:
-    """A folder `processes`, the place of our lock files, which the operator had made for other files."""
+    """A folder `processes`, where we put lock files. Here the operator has made the folder for other files."""
     folder = settings.journal_path().parent / "processes"
     folder.mkdir(parents=True)
     return folder

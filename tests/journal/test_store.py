@@ -455,7 +455,7 @@ def test_a_replaced_journal_is_noticed(journal: Any) -> None:
 
 
 def test_a_repeated_append_changes_nothing(journal: Any) -> None:
-    """If a recorder does not learn that rows were written, it writes them again; rows shipped since stay shipped."""
+    """If a recorder does not learn that rows were written, it writes them again; rows already shipped stay shipped."""
     ask("now")
     journal.observations()
     runtime.close()
@@ -480,7 +480,7 @@ def interrupted(journal: Any) -> tuple[Journal, dict[str, Any]]:
 
 
 def test_a_running_process_marks_the_calls_of_a_dead_one(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A running process marks a dead process's open calls as interrupted, at its next call after a clean-up is due."""
+    """When a clean-up is due, the next call of a running process marks a dead process's open calls as interrupted."""
     monkeypatch.setattr("src.observability.recording.writer._TIDY_SECONDS", 0.0)
     ask("ours")
     journal.observations()
@@ -501,7 +501,7 @@ def test_a_call_that_outlives_its_interruption_is_whole(journal: Any) -> None:
 
 
 def test_a_call_that_ends_while_its_interruption_is_shipped_is_shipped_too(journal: Any) -> None:
-    """If a call's final row replaces its interrupted row while that row is shipped, the final row stays pending."""
+    """If a final row replaces an interrupted row while the latter is being sent, the final row stays pending."""
     kept, row = interrupted(journal)
     (shown,) = kept.observations("id = ?", (row["id"],))
     kept.append([{**row, "state": "pending"}], [])

@@ -1,4 +1,4 @@
-"""Each request is one row: to chat APIs with HTTP libraries, and to Gemini, Ollama, speech and images with SDKs.
+"""A request is one row, if an HTTP library sends it to a chat API, or an SDK to Gemini, Ollama, speech or images.
 
 `run.py` runs this file in its environments; tests of a library that an environment lacks are skipped.
 """
@@ -493,7 +493,7 @@ def _call(method: Callable[..., Any], **given: Any) -> Any:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_openai_media(way: str, httpserver: HTTPServer, rows: Rows) -> None:
-    """Of speech, transcription and images, texts, voice and sizes are recorded, but no bytes and no tokens."""
+    """Rows of speech, transcription and images have texts, voice and sizes, but neither bytes nor tokens."""
     image = base64.b64encode(bytes(3000)).decode()
     httpserver.expect_request("/v1/audio/speech").respond_with_data(b"\x00" * 4000, content_type="audio/mpeg")
     httpserver.expect_request("/v1/audio/transcriptions").respond_with_json({"text": "Longs"})

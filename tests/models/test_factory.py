@@ -122,7 +122,7 @@ def test_without_a_type_the_setting_decides(monkeypatch: pytest.MonkeyPatch) -> 
 def test_without_its_key_the_first_provider_with_one_is_used(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """If the default provider has no key, another is used and printed; a model name of the default one is dropped."""
+    """If the default provider has no key, a line names the provider used instead; a given model name is ignored."""
     monkeypatch.setenv("GEMINI_KEY", KEY)
     monkeypatch.setenv("DEEPSEEK_KEY", KEY)
     capsys.readouterr()
@@ -166,7 +166,7 @@ def test_a_local_model_that_is_not_installed_names_the_command(
 def test_a_third_party_s_class_can_be_added(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An added class needs only the methods of the existing repo's models. A class that cannot be built is reported."""
+    """Added classes need only the methods that models had before tracing. One that cannot be built is reported."""
 
     class Mine(BaseModel):
         def initialize_client(self, **kwargs: Any) -> None:

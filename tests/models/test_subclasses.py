@@ -214,7 +214,7 @@ class FallingBack(Custom):
 
 
 def test_a_fallback_model_is_a_generation_of_its_own(journal: Any) -> None:
-    """If a model falls back to another, the trace has a generation for both."""
+    """If a model falls back to another, the trace has a generation for each of the two."""
     assert FallingBack().generate_response("You trade", "Longs +80 %").content == "BUY"
     assert len(journal.observations()) == 2
 

@@ -101,7 +101,7 @@ PROVIDERS = (None, "azure", "Google", "vertex-ai", "amazon-bedrock", "openrouter
 @same_data
 @cases("provider", PROVIDERS)
 def test_a_name_stands_for_the_same_model(provider: str | None) -> None:
-    """A name finds the same model as in genai-prices, with and without a provider, and with any form of its date."""
+    """A model's name is priced as in genai-prices, with and without a provider, however the name's date is written."""
     at = datetime.now(timezone.utc)
     for name in NAMES:
         cost = price(provider, name, BUCKETS, at=at)

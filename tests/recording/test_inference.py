@@ -51,7 +51,7 @@ def signals(journal: Any) -> list[dict[str, Any]]:
 
 
 def test_an_answer_without_a_cycle_is_a_signal_of_its_own(journal: Any) -> None:
-    """A signal inferred from an answer outside a cycle is below the answer in its trace, with tags, without scores."""
+    """A signal inferred from an answer outside a cycle is a child of the answer's row, with tags but without scores."""
     ask(THREE_LINES)
     call, signal = journal.observations()
     assert (signal["parent_id"], signal["trace_id"], signal["is_root"]) == (call["id"], call["trace_id"], 0)

@@ -233,7 +233,7 @@ def test_what_cannot_start_yet_starts_later(
 def test_sync_waits_a_second_for_a_disk_and_only_once(
     disk: Disk, over: Recorder, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Under `sync` with a locked journal, only the first call waits. All rows that are written late are counted."""
+    """Under `sync` with a locked journal, only the first call waits. Every row written after its call is counted."""
     monkeypatch.setattr(recorder, "SYNC_SECONDS", 0.2)
     disk.open.clear()
 

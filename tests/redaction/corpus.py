@@ -294,7 +294,7 @@ PASSWORD_NOTATIONS = (
     "password - P", "password\tP", "user=bob pass=P", '{"pass": "P"}', "PASSWORD=P", "DB_PASSWORD=P", 'PASSWORD="P"',
     '{"password": "P"}', "{'passwd': 'P'}", "passphrase: P", "Server=db;UID=sa;PWD=P;", '["password", "P"]',
 )  # fmt: skip
-# A plain word counts as a password only if a line end, a quote or an equals sign separates it from prose.
+# A plain word counts as a password only if a line end, quote, bracket, comma or equals sign separates it from prose.
 WORD_PASSWORDS = ("correcthorse", "moonshot", "Sesameopen")
 WORD_NOTATIONS = (
     "password: P", "**Password:** P", "passphrase: P\nuser: bob", "login failed (password: P)", "password=P",
@@ -511,7 +511,7 @@ def sentence(make: random.Random, template: str) -> str:
     return re.sub(r"(?<!\w)[AEHS](?!\w)", lambda match: made[match.group()], template)
 
 
-# Words that begin like a key, but are none.
+# Words that contain the beginning of a key, such as the `sk-` in `risk-`, but are no keys.
 LIKE_KEYS = (
     "risk-service-monitoring-and-more-words", "desk-admin-dashboard-for-everyone-2025", "desk-lf-12345678-1234",
     "task-proj-management-and-more-words", "task-org-chart-of-the-whole-company", "risk-or-internationalization-first",

@@ -77,7 +77,7 @@ def test_one_row_more_costs_next_to_nothing(rows: str) -> None:
 
 
 def test_an_ordinary_prompt_costs_as_many_calls_whatever_its_length() -> None:
-    """Six times the text takes about as many calls as once, because each rule searches a whole piece of text."""
+    """A text six times as long takes about as many calls, because each rule searches a whole piece at once."""
     text = FEED.read_text(encoding="utf-8")[:10_000]
     assert len(text * 6) <= PIECE
     assert _calls(text * 6)["calls"] <= _calls(text)["calls"] * 1.2
@@ -119,7 +119,7 @@ def test_nothing_is_missed_at_a_seam(rule: str, filling: str, before: int) -> No
 
 
 def test_a_list_of_small_numbers_is_read_once() -> None:
-    """The search for keys in lists of numbers reads each number at most twice, not once for each start of a list."""
+    """The search for keys in lists of numbers reads each number at most twice, not once for each possible key."""
     make = random.Random("percentages")
     rows = [", ".join(str(make.randrange(100)) for _ in range(60)) for _ in range(400)]
     lists = list(wallets._lists(Scan("\n".join(f"RSI: {row}" for row in rows))))
@@ -173,7 +173,7 @@ HEAVY = (
 @pytest.mark.slow
 @pytest.mark.parametrize("repeated", HEAVY)
 def test_no_step_holds_the_interpreter_for_long(repeated: str) -> None:
-    """No call in redaction takes longer than three regex searches of a piece, about 5 ms, Python's switch interval."""
+    """No call in redaction takes longer than three regex searches of a piece: 5 ms, like Python's switch interval."""
     text = "[REDACTED:operator]" + repeated * ((PIECE + OVERLAP) // len(repeated))
     plain = min(timeit.repeat(lambda: re.search(r"\w\d\d", "a1" * (PIECE // 2)), number=1, repeat=9))
     assert any(_longest_call(text) <= 3 * plain for _ in range(4))

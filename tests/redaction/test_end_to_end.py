@@ -24,7 +24,7 @@ from tests.providers.wire import Provider
 from tests.redaction.corpus import SECRETS
 from tests.redaction.encodings import ENCODINGS, bytes_under, found
 
-OWN = "Tr4de&Pass/word+1-exchange"  # a secret of the environment that matches no other rule
+OWN = "Tr4de&Pass/word+1-exchange"  # a secret of the environment; its format matches no rule
 GROQ = "gsk_" + "Ab3dEf6hIj9kLm2nOp5qRs8tUv1wXy4zAb3dEf6hIj9kLm2nOp5q"
 
 

@@ -73,7 +73,7 @@ def test_data_of_such_a_shape_without_a_secret_stays(value: Any) -> None:
 
 
 def test_a_private_key_in_lines_is_masked() -> None:
-    """A private key in the lines of `readlines` or `splitlines` is masked; other lines, and their number, stay."""
+    """A private key in the lines of `readlines` or `splitlines` is masked; other lines and the line count stay."""
     make = random.Random("lines")
     for _ in range(20):
         lines = corpus.SECRETS["pem-private-key"](make).splitlines(keepends=bool(make.randrange(2)))

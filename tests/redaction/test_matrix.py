@@ -2,7 +2,7 @@
 
 A cell is a label followed by a secret. Wherever a cell is stored, sent or printed, a marker must follow its label. No
 form of the secret may stand in the raw bytes of the journal and its WAL, in the requests to Langfuse, or in the output.
-The same run with a secret that no setting names checks the search itself: the search must find every cell.
+The same run with a secret that is the value of no setting checks the search itself: it must find every cell.
 """
 
 import random

@@ -202,7 +202,7 @@ def test_a_password_is_known_by_its_name_in_any_notation(password: str) -> None:
 
 @cases("notation", corpus.WORD_NOTATIONS)
 def test_a_password_of_letters_alone(notation: str) -> None:
-    """A password that is a word is masked if a line of its own, quotes or an equals sign separate it from prose."""
+    """A plain-word password is masked if a line end, quote, bracket, comma or equals sign separates it from prose."""
     for password in corpus.WORD_PASSWORDS:
         assert password not in redact_text(_filled(notation, "P", password))
 
@@ -271,7 +271,7 @@ def test_what_stands_beside_a_word_for_secrets_stays() -> None:
 
 @cases("fields", corpus.FIELDS)
 def test_fields_that_are_no_secret_stay(fields: dict[str, object]) -> None:
-    """Fields for account keys, token counts, cache keys, page tokens and pairs of words are not masked."""
+    """Public account keys, token counts, cache keys, page tokens and pairs like ["password", "reset"] stay."""
     assert redact(fields) == fields
 
 

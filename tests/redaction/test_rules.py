@@ -126,7 +126,7 @@ def test_a_number_is_masked_although_an_equal_one_of_another_type_was_clean() ->
 
 @needs_re2
 def test_a_page_of_signatures_multiplies_no_states() -> None:
-    """Searching random letters for hints takes at most 20 times as long as prose: phrases have a separate prefilter."""
+    """Random letters take at most 20 times as long to search as prose, since seed phrases have their own prefilter."""
     make = random.Random("signatures")
     letters = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
     page = "".join(f'{{"slot": 7, "signature": "{"".join(make.choices(letters, k=88))}"}}, ' for _ in range(300))

@@ -178,8 +178,8 @@ def test_a_fork_does_not_wait_for_another_process_that_writes(journal: Any) -> N
 
 
 def test_a_fork_in_a_transaction_that_takes_too_long(journal: Any) -> None:
-    """A fork waits at most 50 ms for a transaction. After that, the child records in a file of its own and reports
-    this, since it would inherit SQLite's locks. The next process merges the file."""
+    """A fork waits at most 50 ms for a transaction. A child forked later in the transaction would inherit SQLite's
+    locks, so it records in a file of its own and reports this. The next process merges the file."""
     own = Path(run(_WHILE_IT_WRITES_FOR_LONG).strip())
     assert own.parent == journal.path.parent
     assert own.name.startswith("journal.forked-")

@@ -143,7 +143,7 @@ def test_an_answer_without_text() -> None:
 
 
 def test_a_message_of_extremes(otlp: OtlpServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Values of every protobuf type arrive unchanged at the type's limits, as do unusual texts and empty values."""
+    """Negative, large, unusual and empty values of every protobuf type arrive unchanged."""
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
     from src.observability.shipping.genai import message_of

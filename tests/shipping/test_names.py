@@ -115,7 +115,7 @@ def test_a_cycle_whose_call_failed_has_failed(langfuse: LangfuseServer) -> None:
 
 @pytest.mark.parametrize("ends", ["a second call", "a signal", "an output"])
 def test_a_cycle_that_got_over_a_failed_call_is_well(ends: str, langfuse: LangfuseServer) -> None:
-    """After a failed call, another call's answer, a decision or an output leaves the cycle without an error."""
+    """A cycle with a failed call has no error if another call then answers, or if a decision or an output follows."""
 
     @observe_llm
     def asks(answer: str | None) -> str:

@@ -76,7 +76,7 @@ def test_a_correction_of_a_shipped_outcome_stays_on_the_trace(
 
 
 def test_code_of_before_goes_on_beside_it(old: sqlite3.Connection, langfuse: LangfuseServer, journal: Any) -> None:
-    """A row that old code adds to the migrated journal is shipped; its requested and answered model are stored."""
+    """A row that old code adds to the migrated journal is shipped, with both model names (requested, answering)."""
     Journal(settings.journal_path()).close()
     label = settings.destination().label
     row = next(row for row in ROWS if row["type"] == "generation")

@@ -25,7 +25,7 @@ def judge(user_content: str) -> Any:
 
 
 def prompts(langfuse: LangfuseServer) -> dict[str, Any]:
-    """Return the prompt that each call is linked to, by the call's text."""
+    """Return a dict: the text of each call -> the prompt that the call is linked to."""
     assert LangFuseTracker().flush(10)
     linked = {}
     for span in langfuse.spans:

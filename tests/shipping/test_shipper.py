@@ -55,7 +55,7 @@ def wait_until(what: Callable[[], bool], seconds: float = 10) -> None:
 
 
 def answers(*responses: Response | None) -> Callable[[Request, bytes], Response | None]:
-    """Return a function that gives these answers in turn, where None accepts the rows, and then accepts all rows."""
+    """Return a function that gives these answers in turn (None accepts the rows) and accepts all later rows."""
     left = list(responses)
     return lambda _request, _body: left.pop(0) if left else None
 
@@ -140,7 +140,7 @@ def test_a_row_that_is_refused_alone_ends_as_rejected(status: int, langfuse: Lan
     """A row that the server refuses even alone is rejected with the server's reason, and is not sent again."""
     langfuse.answer = lambda _request, _body: Response("Invalid span", status)
     ask("now")
-    LangFuseTracker().flush(10)  # returns True only if the shipper's thread has already sent the rows
+    LangFuseTracker().flush(10)  # the result depends on whether the shipper's thread sent the rows first
     (row,) = journal.observations()
     assert (row["state"], row["reason"]) == ("rejected", f"HTTP {status}: Invalid span")
     assert len(langfuse.requests) == 1
@@ -158,8 +158,8 @@ def test_a_batch_that_is_too_large_is_halved(langfuse: LangfuseServer, journal: 
 def test_a_refused_key_is_said_once_and_shipping_waits_for_new_settings(
     langfuse: LangfuseServer, journal: Any, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A refused key is reported once, in a line with the key, the host and the setting to correct. No second request is
-    sent until the settings change; then all rows are sent."""
+    """A refused key is reported once, in a line with the public key, the host and the setting to correct. No second
+    request is sent until the settings change; then all rows are sent."""
     monkeypatch.setenv("LANGFUSE_SECRET_KEY", "sk-lf-wrong-0123456789")
     for number in range(5):
         ask(str(number))
@@ -254,7 +254,7 @@ def silent_resolver(folder: Path) -> Iterator[tuple[socket.socket, list[str]]]:
 @pytest.mark.slow
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be a name server")
 def test_a_process_ends_while_the_name_of_the_host_is_looked_up(tmp_path: Path, monkeypatch: Any, journal: Any) -> None:
-    """A name lookup that takes a minute and cannot be aborted delays the exit by at most its time limit plus 1 s."""
+    """A name lookup that takes a minute and cannot be aborted delays the exit by at most the exit's limit plus 1 s."""
     for name, value in settings_for("https://langfuse.example").items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("OBSERVABILITY_EXIT_SECONDS", "0.3")
@@ -290,7 +290,7 @@ NOT_A_SUCCESS = {
 def test_rows_are_shipped_only_on_the_protocols_own_success(
     path: str, case: str, langfuse: LangfuseServer, journal: Any, monkeypatch: Any
 ) -> None:
-    """Rows are shipped if the protocol calls the answer a success. After any other, even 2xx, they are sent again."""
+    """Rows count as shipped only if the protocol calls the answer a success. After another 2xx they are sent again."""
     monkeypatch.setattr("src.observability.shipping.shipper._FIRST_BACKOFF_SECONDS", 0.01)
     monkeypatch.setattr("src.observability.shipping.shipper._SHORTEST_PAUSE_SECONDS", 0.01)
     left = [NOT_A_SUCCESS[case]]
@@ -342,7 +342,7 @@ def test_a_partial_success_is_split_until_the_refused_row_is_alone(
     langfuse.answer = reject
     for number in range(20):
         ask("poison" if number == 7 else str(number))
-    LangFuseTracker().flush(20)  # returns True only if the shipper's thread has already sent the rows
+    LangFuseTracker().flush(20)  # the result depends on whether the shipper's thread sent the rows first
     assert states(journal) == {"shipped": 19, "rejected": 1}
     (row,) = [row for row in journal.observations() if row["state"] == "rejected"]
     assert row["reason"] == "partial success: poison"

@@ -39,7 +39,7 @@ class _Began(threading.local):
     at = 0.0  # the thread's CPU seconds at its last profiler event
 
 
-_GIVING = ("sqlite3", "zlib")  # modules whose C code releases the interpreter; RE2, in a PyCapsule, does too
+_GIVING = ("sqlite3", "zlib")  # their C code releases the interpreter's lock; so does RE2, called through a PyCapsule
 
 
 @contextmanager

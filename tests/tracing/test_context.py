@@ -163,8 +163,8 @@ def test_metadata_outside_a_trace_applies_to_what_follows(journal: Any) -> None:
 
 
 def test_metadata_within_a_call_is_the_calls(journal: Any) -> None:
-    """Metadata added inside an observation is merged into it. Of the agent type `model`, the name is a
-    model's and does not rename the agent."""
+    """Metadata added inside an observation is merged into it. With the agent type `model`,
+    `agent_name` is the name of a provider, and the agent keeps its own name."""
 
     @observe_llm
     def asks() -> None:

@@ -513,7 +513,7 @@ def test_an_alarm_at_any_line_leaves_nothing_running(call: Any, journal: Any) ->
 
 
 def test_a_chain_of_calls_of_any_length_is_one_trace() -> None:
-    """A trace may nest deeper than Python's recursion limit, as it does with tasks that wait for each other."""
+    """A trace may nest deeper than Python's recursion limit, as in a chain of tasks that each await the next."""
     call = root = Observation("Agent", "agent")
     for _ in range(2 * sys.getrecursionlimit()):
         call = Observation("llm_generation", "generation", call)

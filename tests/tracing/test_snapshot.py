@@ -317,7 +317,7 @@ def test_an_alarm_of_the_agents_passes_through(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_an_alarm_passes_through_a_line_that_cannot_be_printed() -> None:
-    """An agent's TimeoutError passes through printing, although it is an OSError, as errors of a broken output are."""
+    """While OSErrors of printing are ignored, an alarm's TimeoutError, also an OSError, still reaches the agent."""
 
     def late(*_: Any) -> None:
         raise TimeoutError("the agent's own")

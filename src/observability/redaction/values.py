@@ -130,7 +130,7 @@ def looks_random(text: str) -> bool:
 
 
 def _is_varied(text: str) -> bool:
-    """Whether `text` has three or more digits, or at least one digit and capitals in the middle of words."""
+    """Whether `text` has three or more digits, or one digit and words of under three characters on average."""
     digits = digits_of(text)
     return digits >= 3 or (digits > 0 and _words_in(text) * 3 > len(text))
 

@@ -16,7 +16,7 @@ from typing import Any
 from .scan import Scan, Span, regex, runs_of
 
 _TOKEN = regex(rb"(?<![0-9A-Za-z])[0-9A-Za-z]{50,130}(?![0-9A-Za-z])")
-# Lengths of a key in characters. The shortest, a WIF key, has 51. The longest, 64 bytes in hex after `0x`, has 130.
+# Lengths of texts that are examined: from just below the shortest key (WIF, 51) to the longest (`0x`, 64 bytes in hex).
 _LENGTHS = range(50, 131)
 HASH_LENGTHS = (64, 66)  # lengths of 32 bytes in hex, without and with 0x
 _EVM, _SOLANA = "evm-private-key", "solana-secret-key"
@@ -265,7 +265,7 @@ _ACCOUNT = regex(rf"{_IS_ADDRESS}\s{{0,4}},\s{{0,8}}{_IS_KEY}", re.IGNORECASE)
 _ENDS_WITH_KEY = regex(_IS_KEY, re.IGNORECASE)
 _ADDRESS_FOLLOWS = regex(rf"{_MARK}\s{{0,4}},\s{{0,8}}{_IS_ADDRESS}", re.IGNORECASE)
 _NEXT_OF_LIST = regex(r"[\s\"'`,;()\[\]\\\d.|-]{1,16}")
-_REACH = 160  # characters before a key that are searched for a label
+_REACH = 160  # characters before and after a key that are searched for a label
 # Every match of `_KEY_LABEL`, `_KEY_FOLLOWS` and `_ACCOUNT` contains one of these words.
 _HINTS = ("key", "pk", "priv", "seed", "wallet", "agent", "accounts", "clave", "chave", "chiave")
 _FOREIGN_HINTS = ("clé", "私", "秘密", "개인")
@@ -341,8 +341,8 @@ _SHORTEST_LIST = b"x" * 127  # 64 digits and 63 separators
 BYTES_HINT = rf"""[0-9,; \t\r\n:"'|\\nrtfbvuxa-f%\x1b\[m-]{{{len(_SHORTEST_LIST)}}}|0x[0-9a-f]{{1,2}}(?:[^0-9a-f]|$)"""
 _KEY_BYTES = 64
 _FEWEST_DIFFERENT = 30  # 64 random bytes have about 57 different values; one in 10**20 keys has 30 or fewer
-# On average, half of 64 random bytes are above 127, and one in 10**10 keys has fewer than 8 of them. Lists of
-# percentages have none.
+# On average, half of 64 random bytes are above 127, and one in 10**10 keys has fewer than 8 bytes above 127. Lists of
+# percentages have no numbers above 127.
 _FEWEST_LARGE = 8
 # Limits: runs of 64 numbers that are examined in one list (50 ms), and keys that are verified in one text (0.1 s).
 _MOST_WINDOWS, _MOST_DERIVED = 50_000, 500

@@ -22,7 +22,7 @@ from .connection import Answer, Connection
 REQUEST_SECONDS = 20.0  # limit for a request and its answer; the lease for sending must last longer
 _SHORTEST_SECONDS = 0.05
 _LONGEST_RETRY_AFTER = 3600.0  # limit in seconds for the server's Retry-After
-_GZIP_LEVEL = 1  # takes half the time of a higher level, and saves three quarters as many bytes
+_GZIP_LEVEL = 1  # takes half the time of a higher level, for three quarters of its saving
 _GZIP_FORMAT = 31  # zlib's number for gzip, with the largest window
 _PROJECT_ID = re.compile(r"[\w-]{1,100}", re.ASCII)  # has only characters that are safe in a web address
 _MESSAGE = 500  # characters kept of the server's message
@@ -213,8 +213,8 @@ def _reply_to_success(
         is_binary = answer.headers.get("content-type", "").startswith(PROTOBUF)
         return read(protobuf.response_of(answer.body) if is_binary else json.loads(answer.body or b"{}"))
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
-        sender = "a web page" if is_page(answer) else "another program"
-        why = f"{sender} answered instead of {to.service}: check {to.host_setting}; {message}"
+        fault = "a web page answered instead of" if is_page(answer) else "no valid answer from"
+        why = f"{fault} {to.service}: check {to.host_setting}; {message}"
         return ServerReply(ExportResult.UNAVAILABLE, why)
 
 

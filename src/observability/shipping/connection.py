@@ -1,4 +1,4 @@
-"""One HTTP/1.1 connection to one host, over a plain socket.
+"""One HTTP/1.1 connection to one host, with or without TLS.
 
 No HTTP library is used, for four reasons. A request and its answer have one deadline. An answer is read up to a limit
 and never decompressed. Nothing is logged, and no class is used that an agent may have patched. The imports are light,
@@ -190,7 +190,7 @@ class Connection:
         try:
             for piece in self._pieces(status, headers):
                 body += piece
-        except (OSError, ValueError):  # the answer counts even if its body is incomplete
+        except (OSError, ValueError):  # the answer is returned, but marked as incomplete
             is_whole = False
         return Answer(status, headers, bytes(body), is_whole)
 

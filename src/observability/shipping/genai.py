@@ -157,7 +157,7 @@ _STANDARD = frozenset({"finish_reason", "reasoning", "error_type"})  # metadata 
 
 
 def _own(row: Row, metadata: dict[str, Any]) -> _Attributes:
-    """The attributes for which the GenAI convention has no name: our own names, tags, cost and other metadata."""
+    """The attributes for which the GenAI convention has no name: row and trace name, tags, cost and other metadata."""
     yield "moon_dev.name", row["name"]
     yield "moon_dev.trace_name", row["trace_name"]
     yield "moon_dev.tags", row["tags"] or None

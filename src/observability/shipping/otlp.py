@@ -88,7 +88,7 @@ def _failure(row: Row) -> str | None:
 
 
 def _metadata(row: Row) -> Iterator[tuple[str, str]]:
-    """Yield metadata as strings. A value that is a string is not JSON-encoded, since equality filters would not match
+    """Yield metadata as strings. A string is not JSON-encoded: with JSON's quotes, equality filters would not match
     it."""
     for name, value in shown_metadata(row).items():
         yield name, value if isinstance(value, str) else json_text(value)

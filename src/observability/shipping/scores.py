@@ -12,7 +12,7 @@ from .client import ExportResult, ServerReply
 from .otlp import iso_time
 
 _SYMBOL, _HIT = "signal_symbol", "hit"
-_MAX_SYMBOL = 50  # characters of a symbol that are sent, as the value of a score
+_MAX_SYMBOL = 50  # limit in characters for a symbol, which is a score's value
 
 
 def batch_of(rows: Sequence[Row]) -> bytes:

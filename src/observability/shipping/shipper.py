@@ -19,7 +19,7 @@ from .delivery import Delivery
 _FIRST_BACKOFF_SECONDS = 1.0
 _LONGEST_BACKOFF_SECONDS = 60.0
 _MOST_DOUBLINGS = 16
-_NOTE_SECONDS = 5.0  # pause between attempts to write results to a failing journal; shorter than the lease
+_NOTE_SECONDS = 5.0  # pause before marking sent rows in a failing journal again; shorter than LEASE_SECONDS
 _SHORTEST_PAUSE_SECONDS = 0.1
 _LONGEST_FLUSH_SECONDS = 60.0  # default limit of a flush
 _CUT_SECONDS = 0.1  # how long `stop` waits for the thread after aborting its connection
@@ -113,7 +113,7 @@ class Worker:
                 thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 thread.start()
                 self._thread = thread
-        except RuntimeError:  # no thread can start now; the next batch tries again, and if there is none, `stop` ships
+        except RuntimeError:  # no thread can start now; the next batch tries again; without a next batch, `stop` ships
             self._is_left_to_stop = True
         finally:
             self._starting.release()
@@ -220,8 +220,8 @@ class Worker:
         return delivery.destination == self._unauthorized or self._backoff.must_wait(urgent)
 
     def _handle(self, destination: settings.AnyDestination, reply: ServerReply | None) -> bool:
-        """Return whether all rows were shipped, that is, if `reply` is None. If not, back off, or ship no more if the
-        keys were rejected."""
+        """Return True if all rows were shipped (`reply` is None). Otherwise back off or, if the keys were rejected,
+        ship nothing until they are corrected."""
         if reply is None:
             self._backoff.reset()
         elif reply.result is ExportResult.UNAUTHORIZED:

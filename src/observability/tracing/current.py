@@ -161,8 +161,8 @@ def finish(observation: Observation) -> None:
 
 
 def _settle(holder: Observation) -> None:
-    """Merge a generation's request into the generation's row if it is the only one and has ended. Otherwise make the
-    generation a span, so that each request has its own row."""
+    """Merge a generation's request into the generation's row if it is the only one, has ended, and no inner generation
+    has its own row. Otherwise make the generation a span, so that each request has its own row."""
     requests = holder.requests or []
     ended = [request for request in requests if request.ended is not None and request.claim()]
     if len(requests) == len(ended) == 1 and not holder.over_generations:
@@ -182,8 +182,8 @@ def finish_request(request: Observation, *, remember: bool = True) -> None:
 
     Args:
         request: from `requests.begin_request`.
-        remember: whether a later signal may be attached to the request. The garbage collector passes False, since it
-            may run in any context.
+        remember: whether a later signal may be attached to the request. Finalizers pass False, since
+            the garbage collector may run them in any context.
     """
     if request.ended is not None:
         return
@@ -267,7 +267,7 @@ def annotate(
 
     Args:
         metadata: merged into the existing metadata.
-        model_parameters: the parameters sent to the provider; they replace the call's arguments.
+        model_parameters: the parameters sent to the provider; recorded instead of those among the call's arguments.
         model: the requested model.
         provider: the model's provider.
         answer: a `ModelResponse`, or a similar object, with the usage and finish reason of a streamed answer.

@@ -87,7 +87,7 @@ class _RareFields:
     last_call: str | None = None
     # For a cycle: the error of its last call, if that call failed. Used only on the recorder's thread.
     failure: str | None = None
-    # For the query of a swarm: the id of each answer -> its decision. Used only on the recorder's thread.
+    # For a query to a swarm of models: the id of each answer -> its decision. Used only on the recorder's thread.
     votes: dict[int, Any] | None = None
     first_token: int | None = None
 
@@ -124,7 +124,7 @@ class Observation(_RareFields):
         self.replies: tuple[Any, ...] = ()  # answers of the inner calls (by `super()`) that are part of this call
         self.metadata: dict[str, Any] | None = None
         self.request: Observation | None = None  # this generation's only request, if merged into the generation's row
-        # Whether this generation holds requests, or generations inside this generation have their own rows.
+        # True if this generation holds requests, or if an inner generation has its own row.
         self.has_inner_rows = False
         # For an SDK's request: reads its arguments and answer, on the recorder's thread.
         self.complete: Complete | None = None
