@@ -67,6 +67,15 @@ def test_all_is_well(langfuse: Any) -> None:
     assert "✅ keys: set in the environment; accepted by the server" in output
 
 
+@pytest.mark.slow
+def test_the_observed_sdks_of_a_new_process() -> None:
+    """`doctor` lists the SDKs that agents' processes observe, though a command starts without hooks."""
+    command = [sys.executable, "-m", "src.observability", "doctor", "--json"]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=settings.REPO_ROOT, timeout=60)
+    assert {"anthropic recorded", "openai recorded"} <= {json.loads(line)["what"] for line in ended.stdout.splitlines()}
+    assert ended.stderr == ""  # no warning of an SDK
+
+
 @pytest.mark.parametrize(
     ("mode", "what"),
     [

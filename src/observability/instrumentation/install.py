@@ -1,6 +1,7 @@
 """Install the hooks for the SDKs that OBSERVABILITY_INSTRUMENT names; report which of their methods are observed."""
 
 import contextlib
+import warnings
 from importlib import import_module
 from itertools import groupby
 
@@ -32,9 +33,11 @@ def observed(*, importing: bool = False) -> dict[str, list[str]]:
     An asynchronous method is listed under the name of the synchronous method.
 
     Args:
-        importing: first import the installed SDKs, since an SDK that is not imported is not listed. `doctor` uses this.
+        importing: first install the hooks, which a command starts without, and import the installed SDKs, since an SDK
+            that is not imported is not listed. `doctor` uses this.
     """
     if importing:
+        install()
         _import_sdks()
     requests = {name for sdk in SDKS for name in sdk.names}
     by_sdk: dict[str, set[str]] = {}
@@ -48,7 +51,9 @@ def observed(*, importing: bool = False) -> dict[str, list[str]]:
 
 
 def _import_sdks() -> None:
-    for sdk in SDKS:
-        for module in dict.fromkeys(module for method in sdk.methods for module in method.modules):
+    modules = dict.fromkeys(module for sdk in SDKS for method in sdk.methods for module in method.modules)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # SDKs warn of old Pythons, and of their own end
+        for module in modules:
             with contextlib.suppress(Exception):  # the SDK is missing, broken, or of another version
                 import_module(module)
