@@ -242,7 +242,7 @@ def test_beside_another_instrumentation_each_request_is_recorded_once(
 
 
 def test_a_parsed_answer_is_the_callers_model(client: openai.OpenAI, journal: JournalReader) -> None:
-    """The row names the class into which `parse` reads an answer. For an unfit answer, the SDK's error is raised."""
+    """The row names the class given to `parse`. If the answer does not fit the class, the SDK's error is raised."""
 
     class Decision(BaseModel):
         action: str
