@@ -132,7 +132,7 @@ def stream(chunks: int, repeats: int) -> None:
 
     traced = observe_llm(pieces)
     taken = [once(traced) - once(pieces) for _ in range(repeats * 4)]
-    line(f"a piece of a stream of {chunks:,}", spread(taken, "µs", 2), target="≤ 1 µs")
+    line(f"added to each piece of a stream of {chunks:,}", spread(taken, "µs", 2), target="≤ 1 µs")
 
 
 def throughput(address: str, threads: int, count: int, repeats: int) -> None:

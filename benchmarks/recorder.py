@@ -150,10 +150,10 @@ def disk(repeats: int) -> None:
     progress("the time to the disk")
     runs = [json.loads(_in_process("disk").stdout.splitlines()[-1]) for _ in range(repeats)]
     line("the first call of a process: its return", spread([run["first_call"] for run in runs], "ms", 0))
-    line("from there to the disk", spread([run["first"] for run in runs], "ms", 0), target="≤ 200 ms")
+    line("the first call, from return to disk", spread([run["first"] for run in runs], "ms", 0), target="≤ 200 ms")
     medians, longest = ([of(run["paced"]) for run in runs] for of in (statistics.median, max))
     line("from a paced call's end to the disk", spread(medians, "ms", 0), target="50 ms")
-    line("the longest of 100", spread(longest, "ms", 0), target="50 ms")
+    line("the longest of 100 paced calls", spread(longest, "ms", 0), target="50 ms")
     line(f"a burst of {BURST:,} in a warm process, to the disk", spread([run["burst"] for run in runs], "ms", 0),
          target="≤ 200 ms")  # fmt: skip
 
