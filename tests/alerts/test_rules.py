@@ -80,8 +80,9 @@ def test_a_turn_is_one_of_the_same_symbol(symbols: tuple[str, ...]) -> None:
         action = "BUY" if number % 2 else "SELL"
         symbol = symbols[number % len(symbols)]
         list(monitor.feed(DecisionEvent(T0 + number * 15 * MINUTE_NS, "t", action, 70.0, symbol, True)))
-    trials = [day.trials.get("flips", [0, 0]) for day in monitor.past.days]
-    assert all(bad == (trials if symbols == ("BTC",) else 0) for bad, trials in trials)
+    trials = [day.trials["flips"] for day in monitor.past.days]
+    assert len(trials) == 6
+    assert all(bad == (count if symbols == ("BTC",) else 0) for bad, count in trials)
 
 
 def test_state_survives_a_restart() -> None:

@@ -169,6 +169,10 @@ def test_a_third_party_s_class_can_be_added(
     """Added classes need only the methods that models had before tracing. One that cannot be built is reported."""
 
     class Mine(BaseModel):
+        def __init__(self, api_key: str | None, model_name: str = "mine-1") -> None:
+            self.model_name = model_name
+            super().__init__(api_key)
+
         def initialize_client(self, **kwargs: Any) -> None:
             self.client = object()
 
@@ -185,7 +189,8 @@ def test_a_third_party_s_class_can_be_added(
 
     monkeypatch.setitem(ModelFactory.MODEL_IMPLEMENTATIONS, "mine", Mine)
     monkeypatch.setitem(ModelFactory.MODEL_IMPLEMENTATIONS, "broken", Broken)
-    assert type(ModelFactory.create_model("mine")) is Mine
+    model = ModelFactory.create_model("mine")
+    assert (type(model), model.model_name) == (Mine, "mine-1")
     capsys.readouterr()
     assert ModelFactory.create_model("broken") is None
     assert "❌ Broken cannot be built: no such model file" in capsys.readouterr().out

@@ -35,7 +35,7 @@ ERRORS = {
     "401": "AuthenticationError: Error code: 401",
     "429": "RateLimitError: Error code: 429",
     "503": "Error code: 503",
-    "malformed": "ModelAnswerError: ",
+    "malformed": " returned an unexpected response: ",
     "not json": "",  # the message differs by SDK
     "timeout": "APITimeoutError: Request timed out",
 }
@@ -62,6 +62,8 @@ def play(httpserver: HTTPServer, silent: str, monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setenv("AI_TIMEOUT_SECONDS", "0.02" if outcome == "timeout" else "20")
         if outcome == "timeout":
             provider.configure(monkeypatch, silent)
+        elif outcome == "unreachable":
+            provider.configure(monkeypatch, "http://127.0.0.1:9")
         else:
             provider.play(httpserver, outcome)
             provider.configure(monkeypatch, httpserver.url_for(""))
@@ -279,12 +281,14 @@ def test_the_trace_shows_the_parameters_sent(name: str, play: Any, journal: Any)
     assert row["metadata"].get("temperature_not_sent") == (None if "temperature" in SENT[name] else 0.3)
 
 
-def test_only_the_local_model_is_sent_a_grammar(play: Any) -> None:
+def test_only_the_local_model_is_sent_a_grammar(play: Any, journal: Any) -> None:
     """An agent may give any model a grammar; it is sent only to the local model, whose server understands it."""
     for name in ("local", "groq", "claude"):
         provider, model = play(name, "answer")
         assert model.generate_response("", "Longs +80 %", grammar='root ::= "BUY"') is not None
-        assert provider.requests[0].get("grammar") == ('root ::= "BUY"' if name == "local" else None)
+        sent = provider.requests[0].get("grammar")
+        assert sent == ('root ::= "BUY"' if name == "local" else None)
+        assert journal.observations()[-1]["model_parameters"].get("grammar") == sent
 
 
 def test_openrouter_is_asked_for_the_cost(play: Any) -> None:
@@ -344,33 +348,53 @@ def test_a_broken_stream_keeps_its_text(name: str, play: Any, journal: Any, caps
     assert (row["output"], row["level"]) == (heard, "ERROR")
 
 
-CURES = {
-    "401": "⚠️ Check DEEPSEEK_KEY in .env",
-    "timeout": "⚠️ Raise AI_TIMEOUT_SECONDS in .env if this model needs longer",
-}
-
-
-@pytest.mark.parametrize("outcome", CURES)
-def test_a_failure_names_its_cure(outcome: str, play: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """If a failure has a known cure, a yellow line names it."""
-    _, model = play("deepseek", outcome)
-    ask(model, "generate")
-    assert CURES[outcome] in capsys.readouterr().out
-
-
-def test_an_unknown_model_name_lists_known_ones(
-    httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("name", "outcome", "cure"),
+    [
+        ("deepseek", "401", "⚠️ Check DEEPSEEK_KEY in .env"),
+        ("deepseek", "timeout", "⚠️ Raise AI_TIMEOUT_SECONDS in .env if this model needs longer"),
+        ("ollama", "unreachable", "⚠️ Start Ollama with `ollama serve`, or set OLLAMA_BASE_URL"),
+    ],
+)
+def test_a_failure_names_its_cure(
+    name: str, outcome: str, cure: str, play: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """If the provider does not know the model's name, the printed line lists known names."""
-    httpserver.expect_request("/chat/completions").respond_with_json({"error": {"message": "Model Not Exist"}}, 400)
+    """If a failure has a known cure, a yellow line names it."""
+    _, model = play(name, outcome)
+    ask(model, "generate")
+    assert cure in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "refusal", "cure"),
+    [
+        (
+            "deepsek-chat",
+            "Model Not Exist",
+            "⚠️ deepseek may not have a model 'deepsek-chat'. Known models: deepseek-chat, deepseek-reasoner,",
+        ),
+        ("deepseek-chat", "The maximum context length is 65536 tokens", "⚠️ Shorten the prompt, or use a model"),
+        ("deepseek-chat", "Invalid temperature", ""),
+    ],
+)
+def test_a_refused_request_names_its_cure(
+    name: str,
+    refusal: str,
+    cure: str,
+    httpserver: HTTPServer,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The advice after HTTP status 400 depends on the provider's message; for an unknown model it lists known ones."""
+    httpserver.expect_request("/chat/completions").respond_with_json({"error": {"message": refusal}}, 400)
     Provider("deepseek").configure(monkeypatch, httpserver.url_for(""))
-    model = ModelFactory.create_model("deepseek", "deepsek-chat")
+    model = ModelFactory.create_model("deepseek", name)
     assert model is not None
+    capsys.readouterr()
     assert model.generate_response("", "hello") is None
-    assert (
-        "⚠️ deepseek may not have a model 'deepsek-chat'. Known models: deepseek-chat, deepseek-reasoner,"
-        in capsys.readouterr().out
-    )
+    printed = capsys.readouterr().out
+    assert cure in printed
+    assert ("⚠️" in printed) == bool(cure)
 
 
 def test_a_quoted_key_is_not_printed(

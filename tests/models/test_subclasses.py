@@ -171,6 +171,8 @@ def test_the_other_ways_of_asking_follow_an_override(model_class: type[BaseModel
     assert asyncio.run(model.agenerate_response("You trade", "Longs +80 %")).content == "BUY"
     assert list(model.stream_response("You trade", "Longs +80 %")) == ["BUY"]
     assert asyncio.run(listened(model)) == ["BUY"]
+    requests = {(*request, "!" in str(request)) for request in model.client.requests}
+    assert len(requests) == (2 if model_class is Inheriting else 1)  # only BaseModel sends other requests for a stream
     rows = journal.observations()
     assert [row["output"] for row in rows] == ["BUY"] * 3
     assert [row["usage"] for row in rows] == [{"input": 100, "output": 20}] * 3
@@ -232,9 +234,11 @@ class Unavailable(Custom):
 
 
 def test_a_failure_is_printed_and_none(journal: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """A failed call prints an error and returns None, as in the existing repo."""
+    """A failed call prints an error, without advice if none is known, and returns None, as in the existing repo."""
     assert Failing().generate_response("You trade", "Longs +80 %") is None
-    assert "❌ Model error: quota exceeded" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "❌ Model error: quota exceeded" in printed
+    assert "⚠️" not in printed
     (row,) = journal.observations()
     assert (row["level"], row["status_message"]) == ("ERROR", "RuntimeError: quota exceeded")
 
