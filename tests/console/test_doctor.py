@@ -449,6 +449,6 @@ def test_outcomes_of_traces_that_are_not_here(filled: Journal) -> None:
         "warning",
         f"2 outcomes of the last 7 days without a trace in this journal: {trace_id[:8]}, deadbeef",
     )
-    assert "decisions lists trace ids" in str(cure)
+    assert "decisions lists the right ids" in str(cure)
     filled.change("UPDATE scores SET timestamp_ns = timestamp_ns - ? WHERE name LIKE 'pnl_%'", (8 * 24 * HOUR_NS,))
     assert worst_finding("outcomes")[0] == "fine"

@@ -222,8 +222,8 @@ def test_doctor_of_what_is_wrong(journal: Journal) -> None:
    src.observability ship
 ⚠️ outcomes: 1 outcome of the last 7 days without a trace in this journal:
    deadbeef
-   → python -m src.observability decisions lists trace ids; ignore ids from
-   other machines
+   → if an id is mistyped, record the outcome again: python -m src.observability
+   decisions lists the right ids; ignore ids from other machines
 ⚠️ prices: unknown for openrouter/nobody-s-model: 1 call of the last 7 days
    → pip install -U genai-prices && python -m
    src.observability.recording.make_prices

@@ -185,7 +185,7 @@ def test_an_open_quote_costs_the_lines_below_it(journal: Any, tmp_path: Path) ->
 
 @pytest.mark.parametrize("name", ["b", "7", "last", "0x12345678", "12_34567", "abcdefg8"])
 def test_a_file_names_traces_beyond_doubt(name: str, journal: Any, tmp_path: Path) -> None:
-    """A trace id in a file needs at least eight hex digits; `last` is refused too."""
+    """In a file, a trace id with fewer than eight hex digits is refused; so is `last`."""
     traces = [decide() for _ in range(20)]
     short = traces[0][:7]
     told = run(

@@ -63,11 +63,10 @@ class View:
         return False
 
     def _is_safe_beyond(self, beyond: float, amount: float) -> bool:
-        """Whether a call is most probably still within the budget, although `room` is used up.
+        """Whether a call may be admitted although `room` is used up.
 
-        The method estimates what all processes have spent since the last refresh. Near the limit, it also admits calls
-        while all earlier calls in `beyond` still run. Once one of them has ended, it admits no more calls until the
-        keeper refreshes the view, which limits how far the budget can be exceeded.
+        True if enough is left by an estimate of what all processes have spent since the last refresh. Otherwise True
+        only while every call in `self.beyond` still runs. This rule limits how far the budget can be exceeded.
         """
         since = monotonic() - self.refreshed
         late = max(since - _STALE_SECONDS, 0.0)
@@ -192,7 +191,7 @@ class Gate:
         effect = "calls are refused" if note.kind == "refused" else "calls go on"
         spent = f"{amount_text(view.spent)} of {amount_text(view.limit)} {budget.unit} spent"
         caller, until = note.agent or "a call", f"{budget.local(view.ends):%Y-%m-%d %H:%M %Z}"
-        return f"⚠️ The budget {budget.text!r} is used up ({spent}), first noticed by {caller}: {effect} until {until}"
+        return f"⚠️ The budget {budget.text!r} is used up ({spent}), noticed by {caller}: {effect}. It resets at {until}"
 
 
 def _unread(budget: Budget) -> View:

@@ -36,7 +36,7 @@ _RECORDED = "SELECT agent, model_requested, cost_usd, usage FROM observations WH
 
 
 class Session(Protocol):
-    """Knows which processes write to the journal. `journal.JournalSession` implements it."""
+    """Names this process, and tells whether another process still runs. `journal.JournalSession` implements it."""
 
     @property
     def process(self) -> str:

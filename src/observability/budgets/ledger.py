@@ -13,7 +13,7 @@ from .limits import Budget
 
 _TABLES = ("budget_periods", "budget_cursors", "budget_slices", "budget_raises")
 _STEP = 2000  # maximum number of observations counted in one step
-_RECENT = 500  # number of newest observations from whose calls a new process learns what calls usually cost
+_RECENT = 500  # a new process learns what calls usually cost from this many of the newest observations
 _NS = 10**9
 # USD per token for a model that is not in the price table, until a call of a priced model is counted. From then on, the
 # mean price of all counted calls is used.

@@ -3,8 +3,9 @@
     fleet 20 USD/day; WhaleAgent 2 USD/day soft; claude-* 300 calls/hour Europe/Berlin stop; fleet 5 USD/hour gpt-5-nano
 
 A budget is a scope (`fleet` for all calls, or a pattern for the names of agents and models), an amount per period,
-and optionally a time zone and an action for calls beyond the amount: `stop` refuses them, `tell` only reports them, and
-a model's name calls this cheaper model instead. `soft` means `tell`, whatever the action; `hard` is the default.
+and optionally a time zone and an action for calls beyond the amount: `stop` refuses them, and `tell` only reports them.
+If the action is a model's name, that cheaper model is called instead. `soft` means `tell`, whatever the action; `hard`,
+the default, leaves the action as it is.
 """
 
 import re

@@ -1,6 +1,6 @@
 """Evaluates decisions: were they right, and did they earn more than the calls cost?
 
-A hit is a BUY or SELL with a profit; NOTHING has no outcome. A confidence of 70 forecasts a hit with 70 % probability.
+A hit is a BUY or SELL with a profit; the decision NOTHING has no outcome. A confidence of 70 forecasts 70 % hits.
 Every statistic has its number of cases and a 95 % interval, so that nobody trusts a result from five trades.
 """
 
@@ -42,9 +42,9 @@ class Evaluation(NamedTuple):
     hits: int
     hit_low: float
     hit_high: float
-    gain_usd: Estimate  # mean profit or loss of the cases with an outcome in USD
+    gain_usd: Estimate  # mean profit or loss in USD, of the cases whose outcome is given in USD
     brier: Estimate  # mean squared error of the forecasts: 0 is perfect, 0.25 is a coin toss (Brier 1950)
-    pnl_usd: float | None  # total profit or loss of the cases with an outcome in USD
+    pnl_usd: float | None  # total profit or loss in USD, of the cases whose outcome is given in USD
     calls: int  # all calls of the group, with or without a decision
     unpriced: int  # successful calls without a known price
     calls_usd: float | None  # cost of the priced calls

@@ -118,7 +118,7 @@ def opened() -> Iterator[Journal]:
 
 def print_no_rows(noun: str, rows: Filter, cure: str = "run an agent") -> None:
     """Print that no rows match, and how to find some. The command does not fail: an empty result is not an error."""
-    widen = ", or widen --since" if rows.since_ns > 0 else ", or --until" if rows.is_bounded else ""
+    widen = ", or widen --since" if rows.since_ns > 0 else ", or choose a later --until" if rows.is_bounded else ""
     widen += ", or leave out a filter" if rows.is_of_traces else ""
     cprint(f"🤖 No {noun} found: {cure}{widen}", "cyan", file=sys.stderr)
 

@@ -1,4 +1,4 @@
-"""Checks the alert rules and, if channels or `watch` are in use, the channels and the last run of `watch`."""
+"""Checks the alert rules. If alert channels are set or `watch` has run, also checks the channels and the last run."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -84,7 +84,7 @@ def _last_pass() -> Iterator[Finding]:
     try:
         rows = _read("SELECT value FROM facts WHERE name = 'pass_ns'")
     except JournalError as error:
-        yield fault("alerts", str(error), "until this is corrected, alerts may be missing; agents are not affected")
+        yield fault("alerts", str(error), "correct the cause: until then alerts may be missing; agents are unaffected")
         return
     age = time_range.now_ns() - rows[0]["value"] if rows else None
     if age is None:

@@ -175,15 +175,15 @@ def _recorded(journal: Journal) -> Iterator[Finding]:
 
 
 def _outcomes(traces: list[str]) -> Finding:
-    """Report outcomes whose trace is not in this journal.
-
-    Either the trace's id was mistyped, or the trace was recorded on another machine.
-    """
+    """Report outcomes whose trace is not in this journal: its id was mistyped, or another machine recorded it."""
     if not traces:
         return fine("outcomes", "all of the last 7 days match a trace")
     ids = ", ".join(trace[:SHORT_ID] for trace in traces[:_MAX_TRACES]) + (", …" if len(traces) > _MAX_TRACES else "")
     what = f"{how_many(len(traces), 'outcome')} of the last 7 days without a trace in this journal: {ids}"
-    cure = "python -m src.observability decisions lists trace ids; ignore ids from other machines"
+    cure = (
+        "if an id is mistyped, record the outcome again: python -m src.observability decisions lists the right ids;"
+        " ignore ids from other machines"
+    )
     return warning("outcomes", what, cure)
 
 

@@ -1,4 +1,4 @@
-"""Checks which of Langfuse's APIs for reading answer, and whether the last shipped trace and score can be read back."""
+"""Checks which of Langfuse's read APIs respond, and whether the last shipped trace and score can be read back."""
 
 import json
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ _LEGACY_TRACES, _LEGACY_SCORES = "/api/public/traces", "/api/public/v2/scores"
 
 
 def read_back(client: "LangfuseClient", destination: str, project: str) -> Iterator[Finding]:
-    """Report which of the server's APIs for reading answer, and whether they return the last shipped trace and score.
+    """Report which of the server's read APIs respond, and whether they return the last shipped trace and score.
 
     Also save the project's id in the journal.
 
@@ -57,7 +57,7 @@ def _mode(new: bool, legacy: bool) -> Finding:
         return fine("reading", "the v2 and v3 APIs answer, and the legacy API too (mode dual)")
     if legacy:
         return fine("reading", "only the legacy API answers, as on servers before version 4")
-    return warning("reading", "no reading API accepts these keys", "check the server's version and the keys' rights")
+    return warning("reading", "no read API accepts these keys", "check the server's version and the keys' rights")
 
 
 def _read_back_finding(subject: str, answer: "Answer", at_ns: int) -> Finding:
@@ -70,7 +70,7 @@ def _read_back_finding(subject: str, answer: "Answer", at_ns: int) -> Finding:
 
 
 def _rows(answer: "Answer") -> Any:
-    """The rows if the answer is a list of rows, else its single object.
+    """Return `data` from the answer, or the whole answer if it has no `data`.
 
     None if the request failed or the answer is not a JSON object.
     """

@@ -38,7 +38,7 @@ def decisions(
     inferred: WithInferred = False,
     as_json: AsJson = False,
 ) -> None:
-    """List all decisions with their outcomes, newest last. A decision that could not be read is shown as ?.
+    """List the newest decisions with their outcomes, newest last. A decision that could not be read is shown as ?.
 
     Cost and outcome belong to the whole trace. Its last valid BUY or SELL shows them; its other decisions show ″.
     ≈ marks a decision inferred from a model's answer. --report omits such decisions unless --inferred is given.

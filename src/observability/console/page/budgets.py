@@ -7,7 +7,7 @@ from ...budgets import Status, amount_text, configured, statuses_now
 from ...journal import Journal
 
 _NS = 10**9
-_STEPS = 5  # largest number of steps in which `statuses_now` reads uncounted calls for one page view
+_STEPS = 5  # for one page view, `statuses_now` counts new calls in at most this many steps
 
 
 class Bar(NamedTuple):

@@ -147,7 +147,7 @@ def _hits(sums: Sums) -> Cell:
 def prompts(journal: Journal, rows: Filter) -> Table:
     """Return a table that groups the newest calls by prompt.
 
-    A call's prompt is its prompt in Langfuse; else the system message of its input; else the first line of its input.
+    A call's prompt is the name of its Langfuse prompt, else the system message or the first line of its input.
     """
     newest = queries.newest_prompts(journal, rows, _PROMPTS)
     groups: dict[str, list[Row]] = defaultdict(list)

@@ -27,9 +27,9 @@ def adopt(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the changes and make none.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Install this package in a trading repo: its folder, one line in src/__init__.py, settings and requirements.
+    """Copy this package into a trading repo; add a line to src/__init__.py, the settings and the requirements.
 
-    Run the command again after an update of this repo. --check exits with status 1 if any call site is not observed;
+    Run it again after you update the package here. --check exits with status 1 if any call site is not observed;
     with --json, it prints the call sites for scripts.
 
     Example: python -m src.observability adopt ../trading-bots --dry-run
@@ -57,7 +57,7 @@ def run(
     script: Annotated[str, typer.Argument(metavar="SCRIPT", help="The script, followed by its own arguments.")],
     arguments: Annotated[list[str] | None, typer.Argument(help="The script's own arguments.")] = None,
 ) -> None:
-    """Run a script like `python SCRIPT …`, and observe its LLM calls. Scripts that import src do not need this command.
+    """Run a script as `python SCRIPT …` does, and observe its LLM calls. Scripts that import src do not need this.
 
     Example: python -m src.observability run src/agents/websearch_agent.py
     """
@@ -124,7 +124,7 @@ def _list(sites: list[adoption.CallSite]) -> None:
 def _sum(name: str, sites: list[adoption.CallSite]) -> None:
     count = Counter(site.observed for site in sites)
     print(f"{name}: {how_many(len(sites), 'call site')}, {count['by the line']} observed by the added line, "
-          f"{count['only under run']} only by the command run, {count[None]} not observed")  # fmt: skip
+          f"{count['only under run']} only under `run`, {count[None]} not observed")  # fmt: skip
 
 
 def _fail(message: str) -> NoReturn:

@@ -31,7 +31,9 @@ def budgets(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show each budget: limit, spent, reserved for running and next calls, left, and the end of its period.
+    """Show each budget: its limit, the amounts spent, reserved and left, and when its period ends; or raise a budget.
+
+    The reserved amount is for running calls and the next ones.
 
     Example: python -m src.observability budgets raise WhaleAgent 5 --until tomorrow
     """

@@ -57,7 +57,7 @@ def _make(client: "LangfuseClient", destination: settings.Destination, as_json: 
         return
     cprint(f"✅ {DASHBOARD}: {len(WIDGETS)} widgets at {safe(address)}", "green")
     if foreign:
-        cprint(f"⚠️ {how_many(foreign, 'score configuration')} of your own kept unchanged", "yellow")
+        cprint(f"⚠️ {how_many(foreign, 'score configuration')} unchanged: made by others, or of another type", "yellow")
 
 
 def _project(client: "LangfuseClient", destination: settings.Destination) -> str | None:

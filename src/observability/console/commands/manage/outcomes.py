@@ -89,8 +89,8 @@ def outcomes(
 ) -> None:
     """Record outcomes from a CSV file with pnl_usd or pnl_pct (or both), a column of trace ids, and optionally note.
 
-    A trace id needs at least its first 8 hex digits. The whole file is checked first. Good lines are recorded; bad
-    lines are listed, and the command ends with status 1.
+    Trace ids may be shortened to their first 8 hex digits or more. The whole file is checked first. Good lines are
+    recorded; bad lines are listed, and the command then ends with status 1.
 
     Example: python -m src.observability outcomes --import trades.csv --column trace --sum
     """
@@ -145,7 +145,7 @@ def _print_summary(trades: Trades, without_trade: int, dry_run: bool, as_json: b
     nothing = "" if good else "No outcome was recorded: "
     if bad:
         cprint(
-            f"❌ {nothing}{how_many(bad, 'bad line')}: correct and import the file again", "red", file=sys.stderr
+            f"❌ {nothing}{how_many(bad, 'bad line')}. Correct the file, then import it again", "red", file=sys.stderr
         )  # fmt: skip
     elif not good:
         cprint(f"❌ {nothing}the file has no lines below its header", "red", file=sys.stderr)

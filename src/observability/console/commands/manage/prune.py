@@ -49,7 +49,7 @@ def prune(
 
 
 class _Pruned(NamedTuple):
-    """The result: numbers of observations that started before `before_ns` (Unix nanoseconds).
+    """The result: numbers of ended observations that began before `before_ns` (Unix nanoseconds).
 
     The field names are those of the JSON output.
     """
@@ -102,10 +102,7 @@ def _before(older_than: str | None) -> int:
 
 
 def _delete(journal: Journal, before: int) -> int:
-    """Delete the observations from before a time (Unix nanoseconds), and return their number.
-
-    This happens in steps, so that no other writer waits long.
-    """
+    """Delete the observations that began before a time (Unix ns). Short steps let other writers take turns."""
     deleted = 0
     while step := journal.delete_done(STEP_ROWS, before_ns=before):
         deleted += step

@@ -71,7 +71,7 @@ def _ship(journal: Journal, destination: settings.AnyDestination) -> _Shipped:
     before, rejected_before = journal.pending(destination.label), _rejected(journal, destination)
     reply = _deliver(destination, before) if before else None
     rejected = _rejected(journal, destination) - rejected_before
-    # If `reply` is None, all rows were delivered or rejected. Rows pending now arrived later, and are not counted.
+    # If `reply` is None, all rows were delivered or rejected. Any row recorded since is not counted as pending.
     pending = journal.pending(destination.label) if reply is not None else 0
     taken = max(before - pending - rejected, 0)
     cure = reply and _cure(reply, destination)
