@@ -10,7 +10,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from src.observability import ObservabilityContext
-from src.observability.budgets import BudgetExceeded
+from src.observability.budgets import BudgetExceeded, amount_text
 from src.observability.tracing import budgeting
 from tests.budgets.asking import ask, counted, gate
 from tests.budgets.calls import INPUT, OUTPUT, USD, PricedModel
@@ -169,3 +169,9 @@ def test_amounts_may_contain_503(monkeypatch: pytest.MonkeyPatch) -> None:
     model = PricedModel()
     ask(model)
     assert model.generate_response("", "Buy?") is None
+
+
+def test_amounts_are_printed_with_four_digits_or_cents() -> None:
+    """A whole amount is printed in full, a small one with four significant digits, one above 1,000 with cents."""
+    amounts = [0, 20_000, 0.0050317, 999.96, 1234.567, -1234.567]
+    assert [*map(amount_text, amounts)] == ["0", "20,000", "0.005032", "1,000", "1,234.57", "-1,234.57"]

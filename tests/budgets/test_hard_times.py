@@ -58,6 +58,7 @@ def test_a_clock_that_is_set_back_grants_nothing_twice(monkeypatch: pytest.Monke
         for days in (0, -1, 0, 1, 0):
             assert ledger.settle(db, now + days * DAY)
             spent.append(ledger.statuses(db, now + days * DAY)[0].spent)
+        assert ledger.statuses(db, now)[0].reserved == 0  # the process that has ended holds nothing back
     journal.close()
     assert spent == [1, 0, 1, 0, 1]
 

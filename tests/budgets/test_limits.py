@@ -31,9 +31,9 @@ def test_the_settings_example() -> None:
 
 def test_words_behind_a_budget() -> None:
     """After a budget's period, a time zone, `soft` or `hard`, and an action may follow in any order."""
-    stop, cheap = parse_budgets("fleet 9 USD/week Europe/Berlin stop\nfleet 5 tokens/month gpt-4o-mini UTC hard")
+    stop, cheap = parse_budgets("fleet 9 USD/week Europe/Berlin STOP\nfleet 5 tokens/month Qwen3-8B UTC hard")
     assert (stop.zone, stop.action_for(ours=False)) == (ZoneInfo("Europe/Berlin"), "stop")
-    assert (cheap.zone, cheap.action_for(ours=True)) == (timezone.utc, "gpt-4o-mini")
+    assert (cheap.zone, cheap.action_for(ours=True)) == (timezone.utc, "Qwen3-8B")
     assert cheap.action_for(ours=False) == "tell"
 
 
@@ -63,11 +63,11 @@ def test_a_malformed_budget_names_its_cure(text: str, why: str) -> None:
 def test_a_malformed_budget_leaves_the_others(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A malformed budget is reported once, on stderr, and the other budgets still apply."""
-    monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 20 USD/day; WhaleAgent lots")
-    assert [budget.scope for budget in configured()] == ["fleet"]
-    assert len(configured()) == 1
-    assert capsys.readouterr().err.count("until then this budget is ignored") == 1
+    """A malformed or repeated budget is reported once, on stderr, and the other budgets still apply."""
+    monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 20 USD/day; WhaleAgent lots; Fleet 9 USD/day; Luna 9 calls/day")
+    for _ in range(2):
+        assert [(budget.scope, budget.amount) for budget in configured()] == [("fleet", 20), ("luna", 9)]
+    assert capsys.readouterr().err.count("until then this budget is ignored") == 2
 
 
 @cases(

@@ -13,6 +13,7 @@ _CHARACTERS_PER_TOKEN = 4
 _FIRST_ANSWER = 500  # tokens assumed for the answer to an agent's first call of a model
 # Amounts assumed for an agent's first call of a model, until `Keeper` has estimated it (after about 15 ms).
 _GUESS_USD, _GUESS_TOKENS = 0.01, 1500.0
+_USD_PER_TOKEN = 5e-6  # assumed for a model that is not in the price table, until a call of a priced model is counted
 _LARGEST_GUESS = 0.01  # a guess is at most this share of the budget
 
 
@@ -61,7 +62,7 @@ class _Figures:
         self.usd, self.tokens = _Running(), _Running()
 
     def usual(self) -> Usual:
-        return Usual(self.usd.probable, self.tokens.probable, is_known=self.usd.count > 0)
+        return Usual(self.usd.probable, self.tokens.probable, is_known=True)
 
 
 class Estimates:
@@ -78,10 +79,10 @@ class Estimates:
         own = self._by_call.get((agent, model))
         if own is not None and own.usd.count >= _FEWEST:
             return own.usual()
-        of_model = self._by_model.get(model) if model is not None else None
-        if own is None and of_model is None:
+        figures = own or (self._by_model.get(model) if model is not None else None)
+        if figures is None:
             return self._first.get((agent, model), Usual())
-        usual = (own or of_model or _Figures()).usual()
+        usual = figures.usual()
         first = self._first.get((agent, model), usual)
         return Usual(max(usual.usd, first.usd), max(usual.tokens, first.tokens), is_known=True)
 
@@ -98,9 +99,9 @@ class Estimates:
         self._tokens += tokens
 
     @property
-    def usd_per_token(self) -> float | None:
-        """The mean price (USD) per token of all priced calls so far; None before the first."""
-        return self._usd / self._tokens if self._usd and self._tokens else None
+    def usd_per_token(self) -> float:
+        """The mean price (USD) per token of all priced calls so far; `_USD_PER_TOKEN` before the first."""
+        return self._usd / self._tokens if self._usd and self._tokens else _USD_PER_TOKEN
 
     def set_first_estimate(self, agent: str | None, model: str | None, size: int, usd: float | None) -> None:
         """Estimate an agent's first call of a model from the size of its prompt.
@@ -112,7 +113,8 @@ class Estimates:
             usd: cost by the price table; None if the model has no price.
         """
         tokens = size / _CHARACTERS_PER_TOKEN + _FIRST_ANSWER
-        self._first[agent, model] = Usual(usd or 0.0, tokens, is_known=True)
+        usd = tokens * self.usd_per_token if usd is None else usd
+        self._first[agent, model] = Usual(usd, tokens, is_known=True)
 
 
 def first_buckets(size: int) -> dict[str, int]:

@@ -15,10 +15,6 @@ _TABLES = ("budget_periods", "budget_cursors", "budget_slices", "budget_raises")
 _STEP = 2000  # maximum number of observations counted in one step
 _RECENT = 500  # a new process learns what calls usually cost from this many of the newest observations
 _NS = 10**9
-# USD per token for a model that is not in the price table, until a call of a priced model is counted. From then on, the
-# mean price of all counted calls is used.
-_USD_PER_TOKEN = 5e-6
-_NOT_BILLED = 0.0
 
 _ROWS = """
 SELECT seq, type, agent, provider, model, model_requested, start_ns, level, status_message, usage, cost_usd,
@@ -110,7 +106,7 @@ class Ledger:
         if tokens is None and usd is not None:
             return Charge(usd, 0.0, is_estimated=True)
         if tokens is not None:
-            return Charge(tokens * self._usd_per_token(), tokens, is_estimated=True)
+            return Charge(tokens * self.estimates.usd_per_token, tokens, is_estimated=True)
         return self._without_usage(row, status)
 
     def _without_usage(self, row: Any, status: str) -> Charge:
@@ -120,7 +116,7 @@ class Ledger:
         for its prompt only. A successful call is charged the usual amounts.
         """
         if row["level"] == "ERROR" and "timeout" not in status.lower() and "timed out" not in status.lower():
-            return Charge(_NOT_BILLED, _NOT_BILLED)
+            return Charge(0.0, 0.0)
         buckets = {**first_buckets(row["size"] or 0), "output": 0}
         if row["level"] == "DEFAULT":  # the call was answered, but the provider reports no tokens
             usual = self.estimates.of(row["agent"], row["model_requested"])
@@ -129,10 +125,8 @@ class Ledger:
             buckets = first_buckets(row["size"] or 0)
         tokens = float(sum(buckets.values()))
         priced = price(row["provider"], row["model"], buckets)
-        return Charge(priced.details["total"] if priced else tokens * self._usd_per_token(), tokens, is_estimated=True)
-
-    def _usd_per_token(self) -> float:
-        return self.estimates.usd_per_token or _USD_PER_TOKEN
+        usd = priced.details["total"] if priced else tokens * self.estimates.usd_per_token
+        return Charge(usd, tokens, is_estimated=True)
 
     def _cursor(self, db: sqlite3.Connection, budget: Budget, now: float) -> int:
         """The `seq` of the last observation that a budget has counted.
@@ -154,7 +148,7 @@ class Ledger:
         spent = unpriced = 0
         for row in db.execute(_HISTORY, (-(-start // 3600),)).fetchall():
             if budget.covers(row["agent"], row["model"]):
-                missing = row["unpriced"] * 1000 * self._usd_per_token()
+                missing = row["unpriced"] * 1000 * self.estimates.usd_per_token
                 spent += {"USD": row["usd"] + missing, "tokens": row["tokens"], "calls": row["calls"]}[budget.unit]
                 unpriced += row["unpriced"] if budget.unit != "calls" else 0
         db.execute(_ADD, (budget.key, start * _NS, spent, unpriced))
@@ -168,7 +162,7 @@ class Ledger:
         """Add a recorded call to the estimates."""
         tokens = tokens_in(row["usage"])
         if tokens is not None:
-            usd = row["cost_usd"] if row["cost_usd"] is not None else tokens * self._usd_per_token()
+            usd = row["cost_usd"] if row["cost_usd"] is not None else tokens * self.estimates.usd_per_token
             self.estimates.learn(row["agent"], row["model_requested"], usd, tokens)
 
     def statuses(self, db: sqlite3.Connection, now: float) -> list[Status]:

@@ -186,8 +186,7 @@ def _readable(text: str) -> tuple[Budget, ...]:
     budgets: list[Budget] = []
     for entry in _entries(text):
         try:
-            parse_budgets(f"{'; '.join(budget.text for budget in budgets)}; {entry}")
-            budgets.append(_parse(entry))
+            budgets = parse_budgets("; ".join([*(budget.text for budget in budgets), entry]))
         except SettingError as error:
             warn(f"❌ {error}. Correct it in .env; until then this budget is ignored.", "red")
     return tuple(budgets)

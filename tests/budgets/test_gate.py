@@ -1,0 +1,98 @@
+"""What one process may spend between two refreshes of its view, and the estimates of what a call will cost."""
+
+from typing import Any
+
+import pytest
+
+from src.observability.budgets import parse_budgets
+from src.observability.budgets.estimates import Estimates, Usual
+from src.observability.budgets.gate import Pace, View
+from src.observability.tracing import Observation
+from tests.cases import cases
+
+FOREVER = float("inf")
+RUNNING, ENDED = Observation("x", "generation"), Observation("x", "generation")
+ENDED.ended = ENDED.started
+
+# Name -> (the budget's limit, the amount of the call, what differs from a view of which no room is left, the answer).
+CALLS: dict[str, tuple[float, float, dict[str, Any], bool]] = {
+    "all of the room": (10, 2, {"room": 2.0}, True),
+    "the rest of the room": (10, 1, {"room": 2.0, "used": 1.0}, True),
+    "nothing is left": (0, 1, {}, False),
+    "all that is left": (1, 1, {}, True),
+    "more than is left": (1, 1.1, {}, False),
+    "more than is left beyond the room": (2, 1, {"used": 1.1}, False),
+    "the period is over": (0, 1, {"ends": 0.0}, True),
+    "a small share of what is left": (256, 1, {"used": 0.9, "beyond": [ENDED]}, True),
+    "more than that share": (256, 1, {"used": 1.1, "beyond": [ENDED]}, False),
+    "more than that share while the first still runs": (256, 1, {"used": 1.1, "beyond": [RUNNING]}, True),
+    "more than that share after one of two": (256, 1, {"used": 1.1, "beyond": [RUNNING, ENDED]}, False),
+    "nobody else spends": (10, 1, {"used": 7.9, "beyond": [ENDED], "pace": Pace(0.0, 2, 0.0)}, True),
+    "each process makes one call": (10, 1, {"used": 7.9, "beyond": [ENDED], "pace": Pace(0.0, 3, 0.0)}, False),
+    "others spend at a known pace": (10, 1, {"used": 3.5, "beyond": [ENDED], "pace": Pace(1.0, 2, 1.0)}, True),
+    "others may spend four times as fast": (10, 1, {"used": 4.5, "beyond": [ENDED], "pace": Pace(1.0, 2, 1.0)}, False),
+    "no refresh for 5 s": (10, 1, {"used": 1.0, "beyond": [ENDED], "age": 5.0}, False),
+    "no refresh for 55 s": (10, 1, {"used": 5.0, "beyond": [ENDED], "age": 55.0}, True),
+    "half of what is left after 55 s": (10, 1, {"used": 5.1, "beyond": [ENDED], "age": 55.0}, False),
+    "never a refresh for 505 s": (10, 1, {"used": 5.0, "beyond": [ENDED], "age": 505.0, "is_read": False}, True),
+    "never a refresh for 405 s": (10, 1, {"used": 5.0, "beyond": [ENDED], "age": 405.0, "is_read": False}, False),
+}
+
+
+@cases("case", CALLS)
+def test_a_view_admits_a_call(case: str) -> None:
+    """A call is admitted within the room, within what is surely left, or while the calls beyond the room still run."""
+    limit, amount, changes, answer = CALLS[case]
+    fields = {"room": 0.0, "ends": FOREVER, "pace": None, "used": 0.0, "beyond": [], "age": 0.0, "is_read": True}
+    room, ends, pace, used, beyond, age, is_read = {**fields, **changes}.values()
+    view = View(limit, 0.0, 0.0, room=room, ends=ends, pace=pace)
+    view.used, view.beyond, view.refreshed, view.is_read = used, [*beyond], view.refreshed - age, is_read
+    assert view.takes(amount, RUNNING) is answer
+    is_beyond = answer and not room and ends == FOREVER
+    assert view.beyond == [*beyond, *([RUNNING] if is_beyond else [])]
+
+
+def test_a_call_of_which_nothing_is_known_is_a_guess() -> None:
+    """Until a call is estimated, 0.01 USD or 1,500 tokens are assumed, but at most 1 % of the budget."""
+    budgets = parse_budgets("a 9 USD/day; b 0.5 USD/day; c 999999 tokens/day; d 5000 tokens/day; e 9 calls/day")
+    assert [Usual().or_guess(budget) for budget in budgets] == [0.01, 0.005, 1500, 50, 1]
+    assert [Usual(2, 3, is_known=True).or_guess(budget) for budget in budgets] == [2, 2, 3, 3, 1]
+
+
+def test_an_estimate_becomes_the_agents_own_mean() -> None:
+    """An agent's first calls cost as much as its prompt, or as the model's calls of others. From the third call on, its
+    own calls alone count: their mean plus their mean deviation, the newest weighing a tenth."""
+    estimates = Estimates()
+    assert estimates.of("Luna", "m") == Usual()
+    estimates.set_first_estimate("Luna", "m", 4000, 1.5)
+    assert estimates.of("Luna", "m") == Usual(1.5, 1500, is_known=True)
+    estimates.learn("Dez", "m", 1.0, 2000)
+    assert estimates.of("Luna", "m") == Usual(1.5, 2000, is_known=True)
+    assert estimates.of("Whale", "m") == Usual(1.0, 2000, is_known=True)
+    estimates.learn("Luna", "m", 1.0, 20)
+    assert estimates.of("Luna", "m") == Usual(1.5, 1500, is_known=True)
+    estimates.learn("Luna", "m", 3.0, 20)
+    assert estimates.of("Luna", "m") == Usual(3.0, 1500, is_known=True)
+    estimates.learn("Luna", "m", 2.0, 20)
+    assert estimates.of("Luna", "m") == Usual(pytest.approx(2 + 2 / 3), 20, is_known=True)
+    for usd in [1.0] * 200 + [11.0]:
+        estimates.learn("Luna", "m", usd, 20)
+    assert estimates.of("Luna", "m").usd == pytest.approx(3)
+
+
+def test_a_first_call_without_a_price_is_not_free() -> None:
+    """The first call of a model that is not in the price table reserves the mean price of a token, or 5e-6 USD."""
+    estimates = Estimates()
+    estimates.set_first_estimate(None, "house-model-1", 4000, None)
+    assert estimates.of(None, "house-model-1").usd == pytest.approx(1500 * 5e-6)
+    estimates.note_price(1.0, 1000)
+    estimates.note_price(3.0, 1000)
+    estimates.set_first_estimate(None, "house-model-1", 4000, None)
+    assert estimates.of(None, "house-model-1").usd == pytest.approx(1500 * 0.002)
+
+
+def test_calls_without_a_models_name_say_nothing_of_each_other() -> None:
+    """What one agent pays for calls of unknown models is no estimate for another agent."""
+    estimates = Estimates()
+    estimates.learn("Luna", None, 9.0, 9000)
+    assert estimates.of("Dez", None) == Usual()
