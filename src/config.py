@@ -46,7 +46,7 @@ MOONDEV_API_URL: str
 
 _SETTINGS: dict[str, tuple[_settings.Parser, Any]] = {
     "AI_MODEL_TYPE": (_settings.parse_text, "claude"),
-    "AI_TIMEOUT_SECONDS": (_settings.parse_number, 60.0),
+    "AI_TIMEOUT_SECONDS": (_settings.parse_seconds, 60.0),
     "AI_MAX_RETRIES": (_settings.parse_count, 2),
     "MOONDEV_API_KEY": (_settings.parse_text, None),
     "MOONDEV_API_URL": (_settings.parse_host, "http://api.moondev.com:8000"),

@@ -2,6 +2,8 @@
 
 import importlib
 import math
+import threading
+import time
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -212,6 +214,22 @@ def test_a_number_is_finite_and_not_negative() -> None:
         with pytest.raises(settings.SettingError):
             settings.parse_number("X", text)
     assert math.isfinite(settings.parse_number("X", "1e300"))
+
+
+@pytest.mark.parametrize("name", ["OBSERVABILITY_MAX_MB", "OBSERVABILITY_RETENTION_DAYS"])
+def test_a_limit_of_0_deletes_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """0 may be meant as "no limit": it is reported, and the default applies."""
+    monkeypatch.setenv(name, "0")
+    assert settings.setting(name) == settings.SETTINGS[name][1]
+    assert settings.malformed() == [f"{name} must be a number above 0"]
+
+
+def test_an_endless_wait_overflows_no_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A number of seconds meant as "never" is a wait that Python's locks and clocks accept."""
+    for name in ("LANGFUSE_FLUSH_INTERVAL", "OBSERVABILITY_EXIT_SECONDS"):
+        monkeypatch.setenv(name, "1e99")
+        assert time.gmtime(time.time() + settings.setting(name))
+        assert settings.setting(name) < threading.TIMEOUT_MAX
 
 
 def test_a_patched_flag_ends_with_its_patch() -> None:

@@ -28,6 +28,7 @@ ENV_FILE = REPO_ROOT / ".env"
 
 # Settings that an operator may also set in `config.py` beside this package. Its values win over the environment.
 CONFIG_NAMES = ("ENABLE_LANGFUSE", "LANGFUSE_FLUSH_INTERVAL", "LANGFUSE_CAPTURE_INPUT", "LANGFUSE_CAPTURE_OUTPUT")
+_LONGEST_WAIT = 1e8  # seconds, three years: the clocks and locks that waits use overflow at longer ones
 _CONFIG_MODULE = ".".join([*(__package__ or "").split(".")[:-1], "config"])
 
 
@@ -104,13 +105,33 @@ def parse_bool(name: str, text: str) -> bool:
 
 def parse_number(name: str, text: str) -> float:
     """Return `text` as a finite number of at least 0. Raises SettingError on anything else."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value) or value < 0:
+    value = _number(text)
+    if not 0 <= value < math.inf:
         raise SettingError(f"{name} must be a number of at least 0")
     return value
+
+
+def parse_limit(name: str, text: str) -> float:
+    """Return `text` as a finite number above 0. Raises SettingError on anything else.
+
+    0 is refused because an operator may mean "no limit" by it: as a limit, it deletes the whole journal.
+    """
+    value = _number(text)
+    if not 0 < value < math.inf:
+        raise SettingError(f"{name} must be a number above 0")
+    return value
+
+
+def parse_seconds(name: str, text: str) -> float:
+    """Return `text` as a number of at least 0 and at most `_LONGEST_WAIT`. Raises SettingError like `parse_number`."""
+    return min(parse_number(name, text), _LONGEST_WAIT)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def parse_count(name: str, text: str) -> int:
@@ -264,7 +285,7 @@ SETTINGS: dict[str, tuple[Parser, Any]] = {
     "LANGFUSE_PUBLIC_KEY": (parse_public_key, None),
     "LANGFUSE_BASE_URL": (parse_host, None),  # the newer name of LANGFUSE_HOST in Langfuse's SDK
     "LANGFUSE_HOST": (parse_host, None),
-    "LANGFUSE_FLUSH_INTERVAL": (parse_number, 30),  # seconds between two attempts to send pending rows
+    "LANGFUSE_FLUSH_INTERVAL": (parse_seconds, 30),  # seconds between two attempts to send pending rows
     "LANGFUSE_CAPTURE_INPUT": (parse_bool, True),  # prompts
     "LANGFUSE_CAPTURE_OUTPUT": (parse_bool, True),  # answers
     "LANGFUSE_ALLOW_HTTP": (parse_bool, False),  # whether keys may be sent by plain http to another machine
@@ -277,10 +298,10 @@ SETTINGS: dict[str, tuple[Parser, Any]] = {
     "OBSERVABILITY_CATCH_UP_RATE": (parse_number, 100),  # backlog rows sent per second and destination; 0: no limit
     "OBSERVABILITY_JOURNAL": (parse_text, "src/data/observability/journal.db"),
     "OBSERVABILITY_DURABILITY": (parse_durability, "async"),  # sync: a call returns only once it is on disk
-    "OBSERVABILITY_RETENTION_DAYS": (parse_number, 30.0),
-    "OBSERVABILITY_MAX_MB": (parse_number, 1024.0),
+    "OBSERVABILITY_RETENTION_DAYS": (parse_limit, 30.0),
+    "OBSERVABILITY_MAX_MB": (parse_limit, 1024.0),
     "OBSERVABILITY_SEARCH": (parse_bool, True),  # whether searches keep an index of words beside the journal
-    "OBSERVABILITY_EXIT_SECONDS": (parse_number, 2.0),  # seconds that writing and sending may take at exit
+    "OBSERVABILITY_EXIT_SECONDS": (parse_seconds, 2.0),  # seconds that writing and sending may take at exit
     "OBSERVABILITY_INSTRUMENT": (parse_instruments, frozenset(INSTRUMENTS)),  # SDKs whose calls are observed
     "OBSERVABILITY_CYCLES": (parse_names, CYCLES),  # methods each of whose calls becomes one trace
     # whether an answer that begins with BUY, SELL or NOTHING is recorded as a trading signal

@@ -142,7 +142,7 @@ def test_settings(monkeypatch: pytest.MonkeyPatch, write_env_file: Any) -> None:
         "set LANGFUSE_PUBLIC_KEY in .env",
     )
     monkeypatch.setenv("OBSERVABILITY_MAX_MB", "lots")
-    assert worst_finding("settings")[:2] == ("fault", "OBSERVABILITY_MAX_MB must be a number of at least 0")
+    assert worst_finding("settings")[:2] == ("fault", "OBSERVABILITY_MAX_MB must be a number above 0")
 
 
 def _refused(pattern: str) -> str:

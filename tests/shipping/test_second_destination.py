@@ -130,7 +130,7 @@ def test_it_does_not_hold_up_retention(
     LangFuseTracker().flush(5)
     assert deliveries(otlp.url) == {"pending": 4}
     runtime.close()
-    monkeypatch.setenv("OBSERVABILITY_RETENTION_DAYS", "0")
+    monkeypatch.setenv("OBSERVABILITY_RETENTION_DAYS", "1e-9")
     with closing(Journal(settings.journal_path())) as journal:
         while Retention().tidy(journal):
             pass
