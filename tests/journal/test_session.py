@@ -49,6 +49,7 @@ def test_lock_files_of_dead_processes_go(folder: Path) -> None:
     session = JournalSession()
     session.open()
     assert sorted(file.name for file in folder.iterdir()) == sorted([living.token, session.process])
+    assert (folder / living.token).read_text() == "process lock of the Moon Dev observability journal\n"
     assert session.is_alive(living.token)
     assert not session.is_alive(dead.token)
     session.close()
@@ -61,6 +62,20 @@ def test_a_token_names_no_other_file(folder: Path) -> None:
     (folder.parent / "outside").touch()
     assert not is_alive(folder, "../outside")
     assert (folder.parent / "outside").exists()
+
+
+def test_a_session_that_gets_no_lock_begins_later(folder: Path) -> None:
+    """While no lock file can be created, `open` raises the reason; later, it succeeds."""
+    folder.rmdir()
+    folder.touch()
+    session = JournalSession()
+    with pytest.raises(FileExistsError):
+        session.open()
+    session.close()
+    session.abandon()
+    folder.unlink()
+    assert session.open().is_there()
+    session.close()
 
 
 @pytest.mark.slow

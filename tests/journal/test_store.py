@@ -352,6 +352,23 @@ def test_a_row_that_sqlite_refuses_takes_along_no_other(bad: dict[str, Any], jou
     assert found[rows[0]["id"]]["input"] == found[rows[2]["id"]]["input"]
     assert len(found) == 4
     assert "[NOT RECORDED" in found[rows[1]["id"]]["status_message"]
+    assert "a rejected row was replaced by a placeholder" in str(internal_errors.failures.last)
+
+
+def test_a_transaction_that_fails_writes_nothing(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error ends its transaction without a trace. While another process writes, a transaction waits, then fails."""
+    journal.path.parent.mkdir(parents=True)
+    with closing(Journal(journal.path)) as kept, closing(sqlite3.connect(journal.path, isolation_level=None)) as other:
+        with pytest.raises(sqlite3.IntegrityError), kept.transaction() as db:
+            db.executemany("INSERT INTO trace_tags VALUES (?, ?)", [("a", "tag"), ("a", None)])
+        assert kept.change("INSERT INTO trace_tags VALUES ('b', 'tag')") == 1
+        assert kept.select("PRAGMA busy_timeout") == [{"timeout": 10_000}]  # a transaction does not change it for reads
+        monkeypatch.setattr("src.observability.journal.connection.BUSY_SECONDS", 0.02)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(JournalError, match="locked"):
+            kept.change("INSERT INTO trace_tags VALUES ('c', 'tag')")
+        other.execute("ROLLBACK")
+        assert kept.select("SELECT * FROM trace_tags") == [{"trace_id": "b", "tag": "tag"}]
 
 
 def test_lone_surrogates_and_nul_are_recorded_and_shipped(langfuse: Any, journal: Any) -> None:

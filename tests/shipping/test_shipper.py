@@ -534,12 +534,14 @@ def test_flush_waits_for_another_process_that_ships(langfuse: LangfuseServer, jo
     assert 0.3 < time.monotonic() - began < 2
     assert len(langfuse.spans) == 1
     (row,) = held.pending_observations(label, 10, 10**6, up_to=held.newest()[0])
-    ended = threading.Timer(0.2, lambda: None)
-    ended.start()
-    held.mark(Mark("observations", [(row["seq"], row["id"])], "shipped"))
-    assert LangFuseTracker().flush(5)
+    mark = Mark("observations", [(row["seq"], row["id"])], "shipped")
+    shipping = threading.Timer(0.3, held.mark, [mark])
+    shipping.start()
+    began = time.monotonic()
+    assert LangFuseTracker().flush(20)
+    assert time.monotonic() - began > 0.2
     assert len(langfuse.spans) == 1
-    ended.join()
+    shipping.join()
     other.close()
 
 

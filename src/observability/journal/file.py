@@ -101,7 +101,7 @@ def errors_named() -> Iterator[None]:
 def _up_to_date(path: Path) -> Connected | None:
     """Return a connection to the journal at `path`; None if it is missing, only partly created, or not yet migrated."""
     identity = identity_of(path)
-    if identity is None or not path.is_file():
+    if identity is None:
         return None
     db = _connect(path)
     try:

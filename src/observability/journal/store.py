@@ -68,7 +68,7 @@ class Journal(JournalConnection):
             if is_addressed:  # inserts the OTLP deliveries of all rows at once: a trigger per row would double the time
                 db.execute(_ADDRESS, (newest,))
             for score in scores:
-                _inserted(db, _REPLACE_SCORE, score)
+                _insert_row(db, _REPLACE_SCORE, score)
         if not self.is_there():
             raise JournalError(f"{self.path} was moved or deleted while it was written to")
 
@@ -474,22 +474,22 @@ def _insert_new(db: sqlite3.Connection, rows: list[Row]) -> None:
         # SQLite rejected a row after inserting the rows before it. Now each row is inserted by itself: inserted rows
         # are skipped, and the rejected row is replaced by a placeholder.
         for row in rows:
-            _inserted(db, _INSERT_NAMED, row)
+            _insert_row(db, _INSERT_NAMED, row)
 
 
 def _complete_open(db: sqlite3.Connection, rows: list[Row]) -> None:
     for row in rows:
         db.execute(_REOPEN_INTERRUPTED, (row["id"], INTERRUPTED))
-        _inserted(db, _REPLACE_OPEN, row)
+        _insert_row(db, _REPLACE_OPEN, row)
 
 
-def _inserted(db: sqlite3.Connection, statement: str, row: Row) -> bool:
-    """Insert a row; return whether it changed the table. If SQLite rejects the row, insert a placeholder instead."""
+def _insert_row(db: sqlite3.Connection, statement: str, row: Row) -> None:
+    """Insert a row. If SQLite rejects the row, insert a placeholder instead."""
     try:
-        return db.execute(statement, row).rowcount > 0
+        db.execute(statement, row)
     except _REFUSED as error:
         failures.note("refused row", f"a rejected row was replaced by a placeholder: {type(error).__name__}: {error}")
-        return db.execute(statement, _placeholder(row, error)).rowcount > 0
+        db.execute(statement, _placeholder(row, error))
 
 
 def _placeholder(row: Row, error: Exception) -> Row:
