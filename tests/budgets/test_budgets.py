@@ -43,8 +43,9 @@ def test_a_hard_budget_refuses_our_models(monkeypatch: pytest.MonkeyPatch, capsy
     answers = [ask(model) for _ in range(6)]
     assert [answer is not None for answer in answers] == [True] * 4 + [False] * 2
     assert len(model.asked) == 4
-    printed = capsys.readouterr().out
+    printed, reported = capsys.readouterr()
     assert printed.count("❌ Model error: the budget 'fleet 0.04 USD/week' is used up") == 2
+    assert reported.count("(0.04 of 0.04 USD spent), noticed by a call: calls are refused.") == 1
     rows = journal.observations()
     assert [row["level"] for row in rows] == ["DEFAULT"] * 4 + ["ERROR"] * 2
     assert rows[-1]["status_message"].startswith("BudgetExceeded: the budget")
@@ -154,11 +155,15 @@ def test_soft_tells_and_goes_on(monkeypatch: pytest.MonkeyPatch, capsys: Any) ->
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 0.01 USD/week soft")
     model = PricedModel()
     assert None not in [ask(model) for _ in range(4)]
-    assert capsys.readouterr().err.count("The budget 'fleet 0.01 USD/week soft' is used up") == 1
+    reported = capsys.readouterr().err
+    assert reported.count("The budget 'fleet 0.01 USD/week soft' is used up") == 1
+    assert reported.count("noticed by a call: calls go on.") == 1
 
 
-def test_without_budgets_nothing_of_them_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without budgets, no gate is created that could refuse a call."""
+@pytest.mark.parametrize("text", ["", "fleet lots"])
+def test_without_budgets_nothing_of_them_is_there(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a valid budget, no gate is created that could refuse a call."""
+    monkeypatch.setenv("OBSERVABILITY_BUDGETS", text)
     PricedModel().generate_response("", "Buy?")
     assert budgeting.gate is None
 

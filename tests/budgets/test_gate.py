@@ -6,7 +6,7 @@ import pytest
 
 from src.observability.budgets import parse_budgets
 from src.observability.budgets.estimates import Estimates, Usual
-from src.observability.budgets.gate import Pace, View
+from src.observability.budgets.gate import Gate, Pace, View
 from src.observability.tracing import Observation
 from tests.cases import cases
 
@@ -50,6 +50,19 @@ def test_a_view_admits_a_call(case: str) -> None:
     assert view.takes(amount, RUNNING) is answer
     is_beyond = answer and not room and ends == FOREVER
     assert view.beyond == [*beyond, *([RUNNING] if is_beyond else [])]
+
+
+def test_a_forked_child_knows_what_its_parent_knew() -> None:
+    """A child process begins with its parent's state of the budgets, without the parent's room. With other budgets, or
+    before the parent has read its journal, the child assumes that nothing is spent."""
+    budgets, others = parse_budgets("fleet 9 USD/day"), parse_budgets("fleet 9 calls/day")
+    parent, *children = (Gate(it, (), Estimates()) for it in (budgets, budgets, budgets, others))
+    children[0].inherit(parent)
+    parent.views = [View(9, 7, 1, room=0.5, ends=FOREVER)]
+    for child in children[1:]:
+        child.inherit(parent)
+    states = [(view.left, view.spent, view.room, view.is_read) for child in children for view in child.views]
+    assert states == [(9, 0, 0, False), (1, 7, 0, True), (9, 0, 0, False)]
 
 
 def test_a_call_of_which_nothing_is_known_is_a_guess() -> None:

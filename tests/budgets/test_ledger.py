@@ -147,6 +147,9 @@ def test_a_keeper_knows_the_usual_cost_and_says_that_it_cannot_count() -> None:
     keeper.refresh(journal, session)
     amounts = keeper.gate.plan_of("Luna", "gpt-4o").amounts
     assert amounts == ((0, pytest.approx(USD)), (1, INPUT + OUTPUT), (2, 1))
+    views = keeper.gate.views
+    keeper.read(journal.path)
+    assert keeper.gate.views is views  # the newer state stands
     journal.script("DROP TABLE budget_slices")
     Keeper(parse_budgets(TEXT), ()).refresh(journal, session)
     assert "spending cannot be counted against the budgets" in (failures.last or "")

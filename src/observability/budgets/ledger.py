@@ -75,7 +75,7 @@ class Ledger:
     def settle(self, db: sqlite3.Connection, now: float) -> bool:
         """Count recorded calls that were not counted yet; return False if more remain."""
         cursors = {budget: self._cursor(db, budget, now) for budget in self.budgets}
-        rows = db.execute(_ROWS, (min(cursors.values(), default=0), _STEP)).fetchall()
+        rows = db.execute(_ROWS, (min(cursors.values()), _STEP)).fetchall()
         for row in rows:
             if row["type"] in ("generation", "embedding") and (charge := self._charge(row)) is not None:
                 for budget in self._covering(row, cursors):

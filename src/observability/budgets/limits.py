@@ -93,7 +93,7 @@ class Budget(NamedTuple):
 
     def local(self, seconds: float) -> datetime:
         """Convert a time (Unix seconds) to the budget's time zone."""
-        return datetime.fromtimestamp(seconds, self.zone or timezone.utc).astimezone(self.zone)
+        return datetime.fromtimestamp(seconds, timezone.utc).astimezone(self.zone)
 
 
 def _days_of(period: str, day: date) -> tuple[date, date]:
