@@ -39,5 +39,5 @@ def test_an_inferred_signal_is_marked_and_counts_only_if_asked_for(run: Callable
     """The list marks an inferred signal as `≈ SELL`; the evaluation counts the signal only with --inferred."""
     decide()
     assert "≈ SELL 72%" in run("decisions").stdout
-    assert "No outcomes found" in run("decisions", "--report").stderr
+    assert "Only outcomes of inferred decisions found (1): add --inferred" in run("decisions", "--report").stderr
     assert "1 BUY and SELL decision" in run("decisions", "--report", "--inferred").stdout

@@ -74,7 +74,12 @@ def journal() -> Iterator[Finding]:
         yield _damaged(str(error))
         return
     except JournalError as error:
-        yield fault("journal", str(error), f"check who owns {path} and its folder, and that this repo is up to date")
+        yield fault(
+            "journal",
+            str(error),
+            f"check who owns {path} and its folder, that the disk is neither full nor mounted read-only,"
+            " and that this repo is up to date",
+        )
         return
     try:
         yield from _contents(opened)

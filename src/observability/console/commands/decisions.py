@@ -65,12 +65,16 @@ def _report(rows: Filter, as_json: bool, *, inferred: bool) -> None:
     with opened() as journal:
         rows = resolved(journal, rows)
         evaluated = queries.decisions_with_outcome(journal, rows, inferred=inferred)
+        omitted = 0 if evaluated or inferred else len(queries.decisions_with_outcome(journal, rows, inferred=True))
         groups = {by: evaluations(evaluated, _calls(journal, by, rows), by) for by in ("agent", "model")}
     if as_json:
         _print_json(groups, calibration(evaluated))
     elif evaluated:
         print(f"⚖️ {how_many(len(evaluated), 'BUY and SELL decision')} with a known outcome (95 % intervals)")
         _print_tables(groups, calibration(evaluated))
+    elif omitted:
+        hint = f"🤖 Only outcomes of inferred decisions found ({omitted}): add --inferred to evaluate these decisions"
+        cprint(hint, "cyan", file=sys.stderr)
     else:
         hint = "🤖 No outcomes found: python -m src.observability outcome TRACE --pnl-usd -12.5 records one"
         cprint(hint, "cyan", file=sys.stderr)
