@@ -246,13 +246,16 @@ def test_the_screen_of_status_has_the_same_figures() -> None:
 
 
 def test_what_if_reprices_the_tokens(filled: Journal) -> None:
-    """The cost with --what-if is the sum of the calls' prices on the other model; calls without tokens are left out."""
+    """The cost with --what-if is the sum of the calls' prices on the other model, highest first, without calls of
+    unknown tokens."""
     calls = frame().query("type == 'generation'").dropna(subset="usage")
     by_model = {line["group"]: line for line in lines("costs", "--by", "model", "--what-if", "gpt-4o")}
     for model, mine in calls.groupby("model"):
         prices = [cost.price(None, "gpt-4o", json.loads(text)) for text in mine["usage"]]
         assert by_model[model]["what_if_usd"] == pytest.approx(sum(price.details["total"] for price in prices if price))
         assert by_model[model]["calls"] == len(mine)
+    costs = [line["what_if_usd"] for line in by_model.values()]
+    assert costs == sorted(costs, reverse=True)
     assert by_model["nobody-s-model"]["recorded_usd"] is None
     assert by_model["nobody-s-model"]["change"] is None
     assert by_model["llama3.2"]["recorded_usd"] == 0

@@ -213,6 +213,14 @@ def test_partial_fills_are_added_up_where_that_is_said(
     assert [value for trace, _, value, _ in outcomes(journal) if trace == fills] == stored
 
 
+def test_a_message_lists_at_most_five_lines(journal: Any, tmp_path: Path) -> None:
+    """A refusal of many lines of one trace lists the first five of these lines."""
+    lines = [f"{decide()},1"] * 6
+    for rows, numbers in ((lines[1:], "2, 3, 4, 5, 6"), (lines, "2, 3, 4, 5, 6, …")):
+        why = broken_lines(run("outcomes", "--json", "--import", table(tmp_path, *rows)))[2]
+        assert why.startswith(f"lines {numbers} are for the same trace")
+
+
 def test_a_trade_is_taken_whole_or_not_at_all(journal: Any, tmp_path: Path) -> None:
     """With --sum, a bad line rejects all lines of its trace, and so does a percentage, which cannot be added up."""
     first, second = decide(), decide()
