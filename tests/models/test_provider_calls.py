@@ -262,23 +262,28 @@ def test_a_prompt_is_sent_with_a_nonce_and_shown_without(play: Any, journal: Any
     assert user == {"role": "user", "content": f"Longs +80 %__{nonce}_{sent_at}"}
 
 
-SENT = {
-    "claude": {"max_tokens": 200},
-    "openai": {"max_completion_tokens": 200},
-    "deepseek": {"max_tokens": 200, "temperature": 0.3},
-}
-
-
-@pytest.mark.parametrize("name", SENT)
-def test_the_trace_shows_the_parameters_sent(name: str, play: Any, journal: Any) -> None:
+@pytest.mark.parametrize(
+    ("name", "model_name", "sent"),
+    [
+        ("claude", None, {"max_tokens": 200}),
+        ("openai", None, {"max_completion_tokens": 200}),
+        ("openai", "gpt-4.1-mini", {"max_tokens": 200, "temperature": 0.3}),
+        ("deepseek", None, {"max_tokens": 200, "temperature": 0.3}),
+    ],
+)
+def test_the_trace_shows_the_parameters_sent(
+    name: str, model_name: str | None, sent: dict[str, Any], play: Any, journal: Any
+) -> None:
     """The trace has the parameters as sent: some models get no temperature, or another name for the token limit."""
-    provider, model = play(name, "answer")
+    provider, _ = play(name, "answer")
+    model = ModelFactory.create_model(name, model_name)
+    assert model is not None
     ask(model, "generate")
     (row,) = journal.observations()
-    assert row["model_parameters"] == SENT[name]
-    assert provider.requests[0].items() >= SENT[name].items()
-    assert ("temperature" in provider.requests[0]) == ("temperature" in SENT[name])
-    assert row["metadata"].get("temperature_not_sent") == (None if "temperature" in SENT[name] else 0.3)
+    assert row["model_parameters"] == sent
+    assert provider.requests[0].items() >= sent.items()
+    assert ("temperature" in provider.requests[0]) == ("temperature" in sent)
+    assert row["metadata"].get("temperature_not_sent") == (None if "temperature" in sent else 0.3)
 
 
 def test_only_the_local_model_is_sent_a_grammar(play: Any, journal: Any) -> None:
@@ -289,6 +294,13 @@ def test_only_the_local_model_is_sent_a_grammar(play: Any, journal: Any) -> None
         sent = provider.requests[0].get("grammar")
         assert sent == ('root ::= "BUY"' if name == "local" else None)
         assert journal.observations()[-1]["model_parameters"].get("grammar") == sent
+
+
+def test_an_option_of_the_api_comes_before_the_token_limit(play: Any) -> None:
+    """If an agent gives OpenAI's own name for the token limit, that limit is sent instead of `max_tokens`."""
+    provider, model = play("openai", "answer")
+    assert model.generate_response("", "Longs +80 %", max_tokens=200, max_completion_tokens=300) is not None
+    assert provider.requests[0]["max_completion_tokens"] == 300
 
 
 def test_openrouter_is_asked_for_the_cost(play: Any) -> None:
@@ -346,6 +358,17 @@ def test_a_broken_stream_keeps_its_text(name: str, play: Any, journal: Any, caps
     assert "❌ Model error: " in capsys.readouterr().out
     (row,) = journal.observations()
     assert (row["output"], row["level"]) == (heard, "ERROR")
+
+
+def test_an_empty_stream_is_reported_with_its_cure(play: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """A stream without text, ended by the token limit, prints the advice to raise the limit, and is not an error."""
+    provider, model = play("groq", "answer")
+    provider.recorded["stream"] = [{"choices": [{"index": 0, "delta": {}, "finish_reason": "length"}]}]
+    capsys.readouterr()
+    assert list(model.stream_response("", "Longs +80 %")) == []
+    printed = capsys.readouterr().out
+    assert "gave an empty answer (finish reason: length). Raise max_tokens: thinking tokens count too" in printed
+    assert "❌" not in printed
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Streamed answers: a model's thinking is kept apart from the text, however the stream is cut into pieces."""
 
+from src.models.claude_model import _MessagePieces
 from src.models.streaming import ChatPieces, ThinkFilter
 from tests.cases import cases
 
@@ -8,10 +9,11 @@ THINKING = "<think>\nlongs are squeezed\n</think>\n\nBUY\nnow"
 
 @cases("size", range(1, len(THINKING) + 1))
 def test_thinking_is_held_back_however_it_is_cut(size: int) -> None:
-    """A thinking tag may be split between two pieces at any place."""
+    """A thinking tag may be split between two pieces at any place. Text after the thinking is not held back."""
     thinking = ThinkFilter()
     text = "".join(thinking.feed(THINKING[start : start + size]) for start in range(0, len(THINKING), size))
     assert text + thinking.rest() == "BUY\nnow"
+    assert thinking.feed(" \nat once") == " \nat once"
     assert thinking.reasoning == "longs are squeezed"
 
 
@@ -41,3 +43,11 @@ def test_reasoning_beside_the_content_is_kept_apart() -> None:
         texts = [pieces.take({"model": "m", "choices": [{"delta": delta}]}) for delta in deltas]
         assert texts == ["", "", "BUY"]
         assert pieces.raw()["choices"][0]["message"] == {"reasoning_content": "squeezed, so"}
+
+
+def test_claudes_thinking_is_kept_apart() -> None:
+    """Claude's streamed thinking is no answer, but is part of the recorded response."""
+    pieces = _MessagePieces()
+    deltas = [{"thinking": "squeezed"}, {"thinking": ", so"}, {"text": "BUY"}]
+    assert [pieces.take({"delta": delta}) for delta in deltas] == ["", "", "BUY"]
+    assert pieces.raw()["content"] == [{"type": "thinking", "thinking": "squeezed, so"}]

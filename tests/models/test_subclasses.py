@@ -149,6 +149,7 @@ def test_a_call_is_exactly_one_generation(model_class: type[BaseModel], journal:
     response = model_class("key").generate_response(system_prompt="You trade", user_content="Longs +80 %")
     assert response is not None
     assert response.content == "BUY"
+    assert response.usage in (USAGE, SdkUsage.usage)
     (row,) = journal.observations()
     assert (row["name"], row["type"], row["level"]) == ("llm_generation", "generation", "DEFAULT")
     assert (row["provider"], row["model"], row["output"]) == ("custom", "custom-1", "BUY")
@@ -181,6 +182,30 @@ def test_the_other_ways_of_asking_follow_an_override(model_class: type[BaseModel
 async def listened(model: BaseModel) -> list[str]:
     """Return the pieces of an asynchronous stream."""
     return [piece async for piece in model.astream_response("You trade", "Longs +80 %")]
+
+
+def test_every_way_of_asking_has_the_same_default_temperature() -> None:
+    """If an agent gives no temperature, 0.7 is sent, in all four ways of asking."""
+    model = Inheriting()
+    model.generate_response("You trade", "Longs +80 %")
+    asyncio.run(model.agenerate_response("You trade", "Longs +80 %"))
+    list(model.stream_response("You trade", "Longs +80 %"))
+    asyncio.run(listened(model))
+    assert [request["temperature"] for request in model.client.requests] == [0.7] * 4
+
+
+class Silent(Custom):
+    """Returns None, as an override does after a failed call."""
+
+    def generate_response(self, system_prompt, user_content, temperature=0.7, max_tokens=None):
+        return None
+
+
+def test_an_override_without_an_answer_streams_nothing(journal: Any) -> None:
+    """If the override returns None, a streamed call ends without a text and without an exception."""
+    assert list(Silent().stream_response("You trade", "Longs +80 %")) == []
+    assert asyncio.run(listened(Silent())) == []
+    assert len(journal.observations()) == 2
 
 
 class Asynchronous(Custom):
