@@ -6,7 +6,7 @@ from typing import Any
 from openai.types.chat import ChatCompletion
 
 from src.models.base_model import ModelResponse
-from src.observability.recording.answer import read_answer, split_reasoning
+from src.observability.recording.answer import calls_tools, read_answer, split_reasoning, text_in
 from src.observability.tracing.snapshot import reply_of
 from tests.cases import cases
 from tests.providers.wire import ANSWER, PROVIDERS, Provider
@@ -121,3 +121,26 @@ def test_anthropic_s_thinking_blocks_are_reasoning() -> None:
     """Blocks of type `thinking` in the raw response are the reasoning."""
     raw = {"content": [{"type": "thinking", "thinking": "squeezed"}, {"type": "text", "text": "BUY"}]}
     assert read_answer(ModelResponse("BUY", raw, "claude-haiku-4-5")).reasoning == "squeezed"
+
+
+# Content of an answer -> (whether it calls a tool, its text).
+CONTENTS: dict[str, tuple[Any, bool, str | None]] = {
+    "text": ("BUY", False, "BUY"),
+    "no text": ("", False, None),
+    "a message": ({"role": "assistant", "content": "BUY"}, False, "BUY"),
+    "blocks of text": ([{"type": "text", "text": "BU"}, {"type": "text", "text": "Y"}], False, "BUY"),
+    "anthropic: a block": ([{"type": "text", "text": "BUY"}, {"type": "tool_use", "name": "order"}], True, "BUY"),
+    "openai: in the message": ({"content": None, "tool_calls": [{"id": "1"}]}, True, None),
+    "openai: no calls": ({"content": "BUY", "tool_calls": []}, False, "BUY"),
+    "openai, as it once was": ({"content": None, "function_call": {"name": "order"}}, True, None),
+    "openai responses": ([{"type": "function_call", "name": "order"}], True, None),
+    "gemini: in a part": ([{"functionCall": {"name": "order"}}], True, None),
+    "nothing": (None, False, None),
+}
+
+
+@cases("case", CONTENTS)
+def test_text_and_tool_calls_are_found_in_any_providers_form(case: str) -> None:
+    """An answer's content is text, a message or a list of blocks; either of the last two may call tools."""
+    content, calls, text = CONTENTS[case]
+    assert (calls_tools(content), text_in(content)) == (calls, text)

@@ -94,6 +94,7 @@ def test_a_price_is_genai_prices_own(provider: Any) -> None:
 NAMES = (
     "gpt-5.2-20251211", "GPT-4o-mini", "claude-3-5-sonnet@20241022", "o3", "gemini-2.5-flash", "grok-4", "kimi-k2",
     "deepseek-chat", "mistral-large-latest", "open-mistral-nemo", "command-r", "glm-4.6", "nobody's", "gpt-4-20250230",
+    "gpt-4o-20240513",  # twice the price of gpt-4o
 )  # fmt: skip
 PROVIDERS = (None, "azure", "Google", "vertex-ai", "amazon-bedrock", "openrouter", "anthropic", "openai", "nobody")
 

@@ -22,6 +22,7 @@ DECISIONS: dict[str, tuple[str, tuple[str, str, float | None, str, str | None]]]
     "one word": ("buy", ("BUY", "BUY", None, "", None)),
     "in Markdown": ("**HOLD**\n\nNo edge.", ("NOTHING", "HOLD", None, "No edge.", None)),
     "two words": ("Do nothing.\nFlat.", ("NOTHING", "DO NOTHING", None, "Flat.", None)),
+    "a long reason is cut": ("BUY\n" + "x" * 501, ("BUY", "BUY", None, "x" * 500, None)),
     "a symbol": ("BUY\nMomentum\nSymbol: ETH\nConfidence - 55.5", ("BUY", "BUY", 55.5, "Momentum", "ETH")),
 }
 

@@ -74,23 +74,23 @@ def test_with_sync_it_is_on_disk_when_the_call_returns(journal: Any, monkeypatch
 
 
 @pytest.mark.parametrize(
-    "given",
+    ("given", "why"),
     [
-        {},
-        {"pnl_usd": math.nan},
-        {"pnl_usd": math.inf},
-        {"pnl_usd": 1e300},
-        {"pnl_pct": "much"},
-        {"trace_id": "x' OR 1=1"},
+        ({}, "an outcome needs pnl_usd, pnl_pct or both"),
+        ({"pnl_usd": math.nan}, "pnl_usd must be a finite number, not 'nan'"),
+        ({"pnl_usd": math.inf}, "pnl_usd must be a finite number, not 'inf'"),
+        ({"pnl_usd": 1e300}, "pnl_usd must be between -1e+12 and 1e+12, not 1e+300"),
+        ({"pnl_pct": "much"}, "pnl_pct must be a finite number, not 'much'"),
+        ({"trace_id": "x' OR 1=1"}, '"x\' OR 1=1" is not a trace id: give 32 hex digits'),
     ],
 )
 @pytest.mark.failures_expected
-def test_a_bad_outcome_is_said_and_disturbs_nobody(given: dict[str, Any], journal: Any, capfd: Any) -> None:
-    """A bad outcome is reported once and not recorded, and the agent goes on."""
+def test_a_bad_outcome_is_said_and_disturbs_nobody(given: dict[str, Any], why: str, journal: Any, capfd: Any) -> None:
+    """A bad outcome is reported once, with the reason, and not recorded, and the agent goes on."""
     ObservabilityContext.record_outcome(**{"trace_id": decide(), **given})
     assert outcomes(journal) == []
     assert internal_errors.failures.total == 1
-    assert "an outcome is not recorded" in capfd.readouterr().err
+    assert f"an outcome is not recorded: {why}" in capfd.readouterr().err
 
 
 def test_outcomes_are_shipped_where_their_trace_went(langfuse: LangfuseServer, journal: Any) -> None:

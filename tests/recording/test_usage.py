@@ -89,6 +89,12 @@ GOLDEN: dict[str, tuple[str | None, Any, dict[str, int] | None]] = {
     "an empty dict": ("openai", {}, None),
     "text": ("openai", "12 tokens", None),
     "nonsense where counts should be": ("openai", {"prompt_tokens": "12", "completion_tokens": -1}, None),
+    "whole numbers as floats": (
+        "openai",
+        {"prompt_tokens": 12.0, "completion_tokens": 0.0},
+        {"input": 12, "output": 0},
+    ),
+    "fractions and truth values": ("openai", {"prompt_tokens": 1.5, "completion_tokens": True}, None),
     "zero": ("openai", {"prompt_tokens": 0, "completion_tokens": 0}, {"input": 0, "output": 0}),
 }
 

@@ -60,7 +60,7 @@ def test_a_signal_in_a_cycle_is_its_output_an_event_tags_and_scores(journal: Any
     assert root["type"] == "agent"
     assert {root["name"], root["trace_name"], root["agent"]} == {"WhaleAgent"}
     assert root["trace_id"] == cycle.trace_id
-    assert root["metadata"] == {"agent_type": "whale", "exchange": "hyperliquid"}
+    assert (root["input"], root["metadata"]) == ({"oi_usd": 5}, {"agent_type": "whale", "exchange": "hyperliquid"})
     assert root["output"] == {"action": "SELL", "confidence": 85.0, "reasoning": "Whales leave", "symbol": "ETH"}
     assert event["parent_id"] == root["id"]
     assert event["metadata"] == {
@@ -272,7 +272,7 @@ def test_the_trace_id_is_known_while_and_after_asking(journal: Any, agent_file: 
 
 
 def test_off_means_nothing_at_all(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With tracing off, every method exists and does nothing."""
+    """With tracing off, every method exists and does nothing, also to calls after tracing is on again."""
     monkeypatch.setenv("ENABLE_LANGFUSE", "false")
     ObservabilityContext.add_agent_metadata("risk", "RiskAgent")
     with ObservabilityContext.agent_cycle("Agent", input=1) as cycle:
@@ -280,8 +280,14 @@ def test_off_means_nothing_at_all(journal: Any, monkeypatch: pytest.MonkeyPatch)
         cycle.set_output(3)
         signal("BUY", 1, "why")
         ObservabilityContext.add_error(ValueError("x"))
-    assert cycle.trace_id is None
-    assert journal.observations() == []
+        ObservabilityContext.use_prompt("whale-check", 7)
+        ObservabilityContext.record_outcome("a" * 32, pnl_usd=1)
+        assert ObservabilityContext.current_trace_id() is cycle.trace_id is None
+    assert (journal.observations(), journal.scores()) == ([], [])
+    monkeypatch.delenv("ENABLE_LANGFUSE")
+    ask()
+    (row,) = journal.observations()
+    assert (row["prompt_name"], row["metadata"]) == (None, {})
 
 
 class _ContextKeptElsewhere:

@@ -77,7 +77,7 @@ def _priced(rates: Rates, buckets: dict[str, int]) -> dict[str, float] | None:
     usd = {"input": 0.0, "output": 0.0}
     for name, side, rate in _RATES:
         if count := buckets.get(name):
-            usd[side] += count * _rate(rates.get(rate, rates.get(side, 0.0)), size) / _MILLION
+            usd[side] += count * _rate(rates.get(rate, rates[side]), size) / _MILLION
     request = _rate(rates.get("requests", 0.0), size) / _THOUSAND
     return {**usd, "total": usd["input"] + usd["output"] + request}
 

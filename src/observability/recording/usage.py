@@ -169,8 +169,6 @@ def _formats_among(names: tuple[Any, ...]) -> tuple[UsageFormat, ...]:
 
 def _format_of(get: Get, formats: tuple[UsageFormat, ...]) -> UsageFormat | None:
     for form in formats:
-        if get(form.input) is None and get(form.output) is None:
-            continue
         if _number(get(form.input)) is not None or _number(get(form.output)) is not None:
             inside = form.cache_beside and get("input_tokens_details") is not None
             return _RESPONSES if inside else form
@@ -220,8 +218,6 @@ def _first(get: Get, paths: tuple[_Path, ...]) -> int:
 
 
 def _number(value: Any) -> int | None:
-    if type(value) is int:
-        return value if value >= 0 else None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return int(value) if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return value if type(value) is int and value >= 0 else None
