@@ -47,7 +47,7 @@ def test_delete_deletes_one_trace(filled: Journal) -> None:
 
 
 def test_what_was_deleted_is_not_in_the_file(filled: Journal) -> None:
-    """Freed pages are overwritten: neither the database nor its write-ahead log contains the text."""
+    """Freed pages are overwritten, and none is kept: neither the database nor its write-ahead log contains the text."""
     secret = "halibut in the vault"
     (row,) = filled.select("SELECT seq, trace_id FROM observations WHERE type = 'generation' ORDER BY seq LIMIT 1")
     filled.change("UPDATE observations SET input = ? WHERE seq = ?", (json.dumps([secret * 500]), row["seq"]))
@@ -57,6 +57,7 @@ def test_what_was_deleted_is_not_in_the_file(filled: Journal) -> None:
     assert run(f"delete {row['trace_id']} --yes").exit_code == 0
     for file in path.parent.glob("journal.db*"):
         assert secret.encode() not in file.read_bytes(), file
+    assert filled.select("PRAGMA freelist_count") == [{"freelist_count": 0}]
 
 
 def test_delete_says_where_else_the_trace_is(filled: Journal) -> None:

@@ -41,7 +41,7 @@ def measured() -> dict[str, float]:
 def wait_for_room(journal: Journal) -> None:
     """Wait while the queue or the backlog is long: a real day has pauses in which both become empty."""
     recorder = runtime.running().recorder
-    while recorder.waiting > MOST_QUEUED or journal.pending() > MOST_PENDING:
+    while recorder.waiting > MOST_QUEUED or journal.counts().get("pending", 0) > MOST_PENDING:
         time.sleep(0.01)
 
 

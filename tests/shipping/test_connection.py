@@ -185,9 +185,12 @@ def test_a_server_that_takes_nothing_is_left(serve: Serve) -> None:
 def test_a_host_of_many_dead_addresses_keeps_to_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     """If every address of a host refuses, all are tried within the request's time limit; the last error is raised."""
     address = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 9))
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_kwargs: [address] * 3)
-    with pytest.raises(ConnectionRefusedError):
-        get("http://langfuse.example", 1)
+    looked_up: list[tuple[str, int]] = []
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, port, **_: looked_up.append((host, port)) or [address] * 3)
+    for scheme in ("http", "https"):
+        with pytest.raises(ConnectionRefusedError):
+            get(f"{scheme}://langfuse.example", 1)
+    assert looked_up == [("langfuse.example", 80), ("langfuse.example", 443)]
 
 
 @pytest.fixture
@@ -301,6 +304,8 @@ def test_https_goes_through_the_proxy(certificate: Path, serve: Serve, monkeypat
 
 def test_a_proxy_that_refuses_is_named(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """If a proxy refuses a request, the error names the proxy and its status, not Langfuse."""
-    monkeypatch.setenv("ALL_PROXY", serve(proxy([], b"407 Who are you")))
-    with pytest.raises(ConnectionError, match=r"the proxy 127.0.0.1 answers HTTP 407"):
-        get("https://langfuse.example")
+    url = serve(proxy([], b"407 Who are you"))
+    for value in (url, url.removeprefix("http://")):
+        monkeypatch.setenv("ALL_PROXY", value)
+        with pytest.raises(ConnectionError, match=r"the proxy 127.0.0.1 answers HTTP 407"):
+            get("https://langfuse.example")

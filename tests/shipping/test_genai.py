@@ -50,6 +50,7 @@ def test_a_call_of_each_provider(
     assert has.get("gen_ai.request.temperature") == sent.get("temperature")
     assert has["gen_ai.request.max_tokens"] == sent.get("max_tokens", sent.get("max_completion_tokens")) == 200
     assert has["gen_ai.response.finish_reasons"] == [row["metadata"]["finish_reason"]]
+    assert "error.type" not in has
     usage = row["usage"]
     prompt = sum(count for bucket, count in usage.items() if bucket.startswith("input"))
     answer = sum(count for bucket, count in usage.items() if bucket.startswith("output"))
@@ -178,7 +179,7 @@ def test_a_partial_success_in_protobuf(otlp: OtlpServer, journal: Any) -> None:
     LangFuseTracker().flush(10)
     assert LangFuseTracker().health()["destinations"][otlp.url]["rejected"] == 1
     assert response_of(ExportTraceServiceResponse().SerializeToString())["partialSuccess"]["rejectedSpans"] == 0
-    for nonsense in (b"\x0a\xff", b"\xff" * 20, b"\x0d1234"):
+    for nonsense in (b"\x0a\xff", b"\x0a\x05\x08\x01", b"\xff" * 20, b"\x0d1234"):
         with pytest.raises(ValueError, match=r"truncated|unexpected wire type"):
             response_of(nonsense)
 

@@ -187,6 +187,25 @@ def test_an_outcome_told_at_once_has_the_environment_and_place_of_its_trace(
     assert {score["observationId"] for score in outcomes} == generations
 
 
+def test_each_outcome_is_one_hit_or_miss(langfuse: LangfuseServer) -> None:
+    """An outcome is also sent as the score `hit`, 1 for a profit, else 0. USD decides if an outcome has a percentage
+    too. A correction replaces the hit."""
+    outcomes = ({"pnl_usd": 2.5, "pnl_pct": -1}, {"pnl_usd": 0}, {"pnl_pct": 1.5}, {"pnl_pct": -1.5})
+    for number, outcome in enumerate((*outcomes, {"pnl_usd": 1}), 1):
+        ObservabilityContext.record_outcome(f"{number:032x}", **outcome)
+    assert LangFuseTracker().flush(10)
+    ObservabilityContext.record_outcome(f"{5:032x}", pnl_usd=-1)
+    assert LangFuseTracker().flush(10)
+    hits = [score for score in langfuse.standing_scores if score["name"] == "hit"]
+    assert sorted((int(score["traceId"], 16), score["value"]) for score in hits) == [
+        (1, 1),
+        (2, 0),
+        (3, 1),
+        (4, 0),
+        (5, 0),
+    ]
+
+
 def test_a_refused_score_is_rejected_alone(langfuse: LangfuseServer, journal: Any) -> None:
     """Of the scores in a batch, accepted ones are shipped, refused ones are rejected, and others stay pending."""
     statuses = {"signal_action": 400, "signal_confidence": 500}
@@ -220,6 +239,13 @@ def test_a_failed_call_is_neither_tokenised_nor_billed(langfuse: LangfuseServer)
     assert span.json("usage_details") == {"input": 0, "output": 0}
     assert Names.OBSERVATION_COST_DETAILS not in span.attributes
     assert span.status == 2
+
+
+def test_tokens_that_a_provider_does_not_count_are_not_called_none(langfuse: LangfuseServer) -> None:
+    """An answer without token counts is sent without usage: Langfuse then counts and prices the tokens itself."""
+    observe_llm(lambda prompt: "BUY")("What now?")
+    (span,) = shipped(langfuse)
+    assert Names.OBSERVATION_USAGE_DETAILS not in span.attributes
 
 
 def test_an_unknown_price_is_no_cost(langfuse: LangfuseServer) -> None:

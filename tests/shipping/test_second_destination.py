@@ -11,6 +11,7 @@ import pytest
 from werkzeug import Response
 
 from src.observability import LangFuseTracker, ObservabilityContext, runtime, settings
+from src.observability.journal.forked import merge_forked
 from src.observability.journal.retention import Retention
 from src.observability.journal.store import Journal
 from src.observability.redaction import redact
@@ -170,6 +171,31 @@ def test_rows_of_an_old_journal_ship_as_before(langfuse: LangfuseServer, otlp: O
     assert "a" * 16 in {span.id for span in langfuse.spans}
     assert (len(langfuse.spans), len(otlp.spans)) == (2, 1)
     assert deliveries(settings.destination().label) == {"shipped": 2}
+
+
+def test_a_forked_child_s_rows_go_where_they_are_missing(
+    langfuse: LangfuseServer, otlp: OtlpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows in a forked child's own journal keep their delivery states when merged: each destination gets them once."""
+    langfuse.answer = lambda _request, _body: Response("away", 503)
+    cycle()
+    assert not LangFuseTracker().flush(10)
+    otlp.answer = langfuse.answer
+    ask("later")
+    assert not LangFuseTracker().flush(10)
+    assert deliveries(otlp.url) == {"shipped": 3, "pending": 1}
+    runtime.close()
+    settings.journal_path().rename(settings.journal_path().with_stem("journal.forked-7"))
+    otlp.answer = langfuse.answer = lambda _request, _body: None
+    pending: list[int] = []  # after each step, when another process may already send rows
+    with closing(Journal(settings.journal_path())) as journal:
+        monkeypatch.setattr(journal, "yield_write_lock", lambda: pending.append(journal.pending(otlp.url)))
+        merge_forked(journal, lambda pid: pid == 7)
+    assert pending == [1, 1]
+    assert deliveries(settings.destination().label) == {"pending": 4}
+    assert deliveries(otlp.url) == {"shipped": 3, "pending": 1}
+    assert LangFuseTracker().flush(10)
+    assert (len(langfuse.spans), len(langfuse.scores), len(otlp.spans)) == (4, 3, 4)
 
 
 def test_an_interrupted_call_goes_to_both_again(langfuse: LangfuseServer, otlp: OtlpServer) -> None:

@@ -24,10 +24,11 @@ from src.observability import LangFuseTracker, ObservabilityContext, runtime, se
 from src.observability.journal.file import BUSY_SECONDS
 from src.observability.journal.session import JournalSession
 from src.observability.journal.store import LEASE_SECONDS, JournalError, Mark
-from src.observability.shipping.client import REQUEST_SECONDS, ExportResult
+from src.observability.shipping.client import REQUEST_SECONDS, ExportResult, _retry_after
 from src.observability.shipping.delivery import _RENEW_SECONDS, Delivery, catch_up_pause, catch_up_rows
 from src.observability.shipping.shipper import _NOTE_SECONDS
 from tests.calls import ask
+from tests.cases import cases
 from tests.langfuse_server import (
     INGESTION,
     TRACES,
@@ -105,6 +106,20 @@ def test_retry_after_is_honoured(langfuse: LangfuseServer, journal: Any, monkeyp
     assert time.monotonic() - began > 0.9
 
 
+@cases(
+    ("text", "seconds"),
+    [
+        ("7", 7), (" 600 ", 600), ("86400", 3600), ("-1", None), ("soon", None), (None, None),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", 97), ("Sun, 06 Nov 1994 09:47:00 GMT", 3540),
+        ("Sun, 06 Nov 1994 08:47:59 GMT", 0), ("Mon, 07 Nov 1994 08:49:37 GMT", 3600), ("06 Nov 1994", None),
+    ],
+)  # fmt: skip
+def test_retry_after_is_a_number_or_a_date(text: str | None, seconds: float | None, monkeypatch: Any) -> None:
+    """Retry-After is a number of seconds or a date, limited to an hour. Any other text counts as no such header."""
+    monkeypatch.setattr(time, "time", lambda: 784_111_680.0)  # Sun, 06 Nov 1994 08:48:00 GMT
+    assert _retry_after(text) == seconds
+
+
 @pytest.mark.slow
 def test_a_poisoned_row_is_found_and_the_others_go(
     langfuse: LangfuseServer, journal: Any, monkeypatch: pytest.MonkeyPatch
@@ -137,13 +152,18 @@ def test_a_poisoned_row_is_found_and_the_others_go(
 
 @pytest.mark.parametrize("status", [400, 413, 422])
 def test_a_row_that_is_refused_alone_ends_as_rejected(status: int, langfuse: LangfuseServer, journal: Any) -> None:
-    """A row that the server refuses even alone is rejected with the server's reason, and is not sent again."""
+    """A row that the server refuses even alone is rejected with the server's reason, and is not sent again. Such an
+    answer ends a back-off."""
     langfuse.answer = lambda _request, _body: Response("Invalid span", status)
+    backoff = runtime.running().shipper.workers[0]._backoff
+    backoff._failed = 9
+    backoff.fail(None)
     ask("now")
-    LangFuseTracker().flush(10)  # the result depends on whether the shipper's thread sent the rows first
+    assert not LangFuseTracker().flush(10)
     (row,) = journal.observations()
     assert (row["state"], row["reason"]) == ("rejected", f"HTTP {status}: Invalid span")
     assert len(langfuse.requests) == 1
+    assert backoff.seconds() == 0
 
 
 def test_a_batch_that_is_too_large_is_halved(langfuse: LangfuseServer, journal: Any) -> None:
@@ -515,7 +535,7 @@ def test_an_outage_of_days_does_not_end_the_shipper(raw_server: Any, journal: An
     wait_until(lambda: seen[0] > 20)
     assert runtime.running().shipper.workers[0]._backoff._failed > 2_000
     monkeypatch.setattr("src.observability.shipping.shipper._LONGEST_BACKOFF_SECONDS", 60.0)
-    wait_until(lambda: runtime.running().shipper.workers[0]._backoff.seconds() > 20)
+    wait_until(lambda: 20 < runtime.running().shipper.workers[0]._backoff.seconds() <= 60)
 
 
 @pytest.mark.slow

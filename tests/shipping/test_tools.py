@@ -12,6 +12,7 @@ from langfuse import LangfuseOtelSpanAttributes as Names
 from pytest_httpserver import HTTPServer
 
 from src.observability import LangFuseTracker, ObservabilityContext, observe_llm
+from src.observability.shipping.tools import shown_prompt
 from tests.langfuse_server import LangfuseServer, ReceivedSpan
 from tests.providers.wire import EACH_PROVIDER, KEY, TOOL_CALLS
 
@@ -107,6 +108,15 @@ def test_other_apis_tool_calls(api: str, langfuse: LangfuseServer, httpserver: H
     (row,) = journal.observations()
     assert row["input"] in recorded["ask"].values()
     assert "place_order" in json.dumps(row["output"])
+
+
+def test_text_beside_a_result_is_kept() -> None:
+    """A message with a tool's result and text becomes the result and, after it, a message with the text."""
+    parts = [{"type": "tool_result", "tool_use_id": "call_1", "content": "filled"}, {"type": "text", "text": "Longs?"}]
+    assert json.loads(shown_prompt(json.dumps([{"role": "user", "content": parts}]))) == [
+        {"role": "tool", "tool_call_id": "call_1", "content": "filled"},
+        {"role": "user", "content": "Longs?"},
+    ]
 
 
 def test_arguments_that_are_not_json_are_sent_as_they_are(langfuse: LangfuseServer) -> None:

@@ -270,14 +270,11 @@ class Journal(JournalConnection):
                 counts[row["state"]] = counts.get(row["state"], 0) + row["number"]
         return counts
 
-    def pending(self, destination: str | None = None) -> int:
-        """The number of pending deliveries of observations and scores, to one destination or (None) to all."""
-        where = "state = 'pending'" + (" AND destination = ?" if destination else "")
-        parameters = (destination,) if destination else ()
-        return sum(
-            int(self._value(f"SELECT count(*) FROM {table} WHERE {where}", parameters))
-            for table in ("observations", "scores", "further_deliveries")
-        )
+    def pending(self, destination: str) -> int:
+        """The number of pending deliveries of observations and scores to a destination."""
+        query = "SELECT count(*) FROM {} WHERE state = 'pending' AND destination = ?"
+        tables = ("observations", "scores", "further_deliveries")
+        return sum(int(self._value(query.format(table), (destination,))) for table in tables)
 
     def waiting(self) -> list[Row]:
         """One row per destination with pending rows: its label, the number of pending rows, and the oldest row's start.

@@ -116,7 +116,7 @@ _SPAN = _table(
     attributes=(9, _message(_ATTRIBUTE)),
     status=(15, _message(_table(message=(2, _string), code=(3, _integer)))),
 )
-_SCOPE = _table(name=(1, _string), attributes=(3, _message(_ATTRIBUTE)))
+_SCOPE = _table(name=(1, _string))
 _SCOPE_SPANS = _table(scope=(1, _message(_SCOPE)), schemaUrl=(3, _string))
 _RESOURCE = _table(attributes=(1, _message(_ATTRIBUTE)))
 _RESOURCE_SPANS = _table(resource=(1, _message(_RESOURCE)), schemaUrl=(3, _string))
