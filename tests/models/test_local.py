@@ -75,6 +75,7 @@ def say(what):
 model = ModelFactory.create_model("local")
 say(bool(model.generate_response("", "hello", max_tokens=3)))
 child = os.fork()
+say((ModelFactory.create_model("local") is model) == bool(child))  # a child must not use its parent's sockets
 say(bool(model.generate_response("", "hello", max_tokens=3)))
 if child:
     say(os.waitpid(child, 0)[1])
@@ -84,9 +85,9 @@ if child:
 
 
 def test_it_survives_a_fork_and_lets_both_processes_end() -> None:
-    """After a fork, each process starts a local server of its own, and both processes end normally."""
+    """After a fork, each process has a model and a local server of its own, and both processes end normally."""
     done = in_a_process(FORKS, seconds=60)
-    assert (done.returncode, done.stdout.split()[-4:]) == (0, ["True", "True", "True", "0"])
+    assert (done.returncode, done.stdout.split()[-6:]) == (0, [*["True"] * 5, "0"])
     assert "Traceback" not in done.stderr
 
 

@@ -252,6 +252,13 @@ class Failing(Custom):
     error = RuntimeError("quota exceeded")
 
 
+class Clientless(Custom):
+    """Forgets to set `self.client`."""
+
+    def initialize_client(self, **kwargs: Any) -> None:
+        pass
+
+
 class Unavailable(Custom):
     """A model whose provider is overloaded."""
 
@@ -266,6 +273,12 @@ def test_a_failure_is_printed_and_none(journal: Any, capsys: pytest.CaptureFixtu
     assert "⚠️" not in printed
     (row,) = journal.observations()
     assert (row["level"], row["status_message"]) == ("ERROR", "RuntimeError: quota exceeded")
+
+
+def test_a_model_without_a_client_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    """A call of a model whose class built no client prints what its author must correct."""
+    assert Clientless().generate_response("You trade", "Longs +80 %") is None
+    assert "custom has no client: its initialize_client must set self.client" in capsys.readouterr().out
 
 
 def test_a_503_is_raised_unchanged(journal: Any) -> None:

@@ -374,7 +374,8 @@ def test_a_stream_that_is_closed_early_has_ended(journal: Any) -> None:
     assert (row["output"], row["level"]) == ("BUY", "DEFAULT")
 
 
-def test_a_generators_caller_is_not_inside_it(journal: Any) -> None:
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_generators_caller_is_not_inside_it(asynchronous: bool, journal: Any) -> None:
     """Calls by the caller between two pieces are not children of the stream; calls in the stream's body are."""
 
     @observe_llm(name="stream")
@@ -382,14 +383,27 @@ def test_a_generators_caller_is_not_inside_it(journal: Any) -> None:
         yield add(1)
         yield add(2)
 
-    for _ in stream():
-        aside = observe_llm(name="aside")(lambda: None)
-        aside()
+    @observe_llm(name="stream")
+    async def astream() -> AsyncGenerator[int, None]:
+        yield add(1)
+        yield add(2)
+
+    aside = observe_llm(name="aside")(lambda: None)
+
+    async def read() -> None:
+        async for _ in astream():
+            aside()
+
+    if asynchronous:
+        asyncio.run(read())
+    else:
+        for _ in stream():
+            aside()
     rows = {row["id"]: row for row in journal.observations()}
     inner = [row for row in rows.values() if row["name"] == "add"]
     assert len(inner) == 2
     assert all(rows[row["parent_id"]]["name"] == "stream" for row in inner)
-    assert all(row["is_root"] for row in rows.values() if row["name"] == "aside")
+    assert [row["is_root"] for row in rows.values() if row["name"] == "aside"] == [1, 1]
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="asyncio.timeout is of Python 3.11")

@@ -65,6 +65,8 @@ LARGE: dict[str, Any] = {
     "a million numbers": list(range(1_000_000)),
     "an order book": {"bids": [[1.5, 2.5]] * 5_000, "asks": [[1.5, 2.5]] * 5_000},
     "a set": set(range(100_000)),
+    "messages": [{"role": "user", "content": "Longs"}] * 20_000,
+    "a wide row": [dict.fromkeys(map(str, range(20_000)), 1.5)],
 }
 
 
@@ -130,6 +132,7 @@ SHOWN: dict[str, tuple[Any, Any]] = {
     "an integer of numpy's": (np.int64(3), 3),
     "a time of pandas'": (pd.Timestamp("2026-01-01"), "2026-01-01T00:00:00"),
     "keys of two parts": ({("BTC", "USD"): 1}, {"['BTC', 'USD']": 1}),
+    "a row with keys of two parts": ([{("BTC", "USD"): 1}], [{"['BTC', 'USD']": 1}]),
     "an object": (Lazy(), "[Lazy]"),
     "an object of a strange class": ([Tick()], ["[Tick]"]),
     "a function": (ring, "[function ring]"),

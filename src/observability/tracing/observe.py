@@ -368,9 +368,7 @@ def _generator(fn: Callable[..., Generator[Any, Any, Any]], label: _Label) -> Ca
         value: Any = None
         try:
             call = _begin(label, capture, args, kwargs)
-            _suspend(call)
             while True:
-                _resume(call)
                 try:
                     piece = step(value)
                 finally:
@@ -383,6 +381,7 @@ def _generator(fn: Callable[..., Generator[Any, Any, Any]], label: _Label) -> Ca
                     raise
                 except BaseException as thrown:  # noqa: BLE001 - `.throw()` by the caller: passed to the function
                     step, value = inner.throw, thrown
+                _resume(call)
         except StopIteration as stop:
             _stop(call)
             return stop.value
@@ -412,9 +411,7 @@ def _async_generator(fn: Callable[..., AsyncGenerator[Any, Any]], label: _Label)
         value: Any = None
         try:
             call = _begin(label, capture, args, kwargs) if capture.on else None
-            _suspend(call)
             while True:
-                _resume(call)
                 try:
                     piece = await step(value)
                 finally:
@@ -427,6 +424,7 @@ def _async_generator(fn: Callable[..., AsyncGenerator[Any, Any]], label: _Label)
                     raise
                 except BaseException as thrown:  # noqa: BLE001 - `.athrow()` by the caller: passed to the function
                     step, value = inner.athrow, thrown
+                _resume(call)
         except StopAsyncIteration:
             _stop(call)
         except BaseException as error:
