@@ -34,7 +34,6 @@ class Format(NamedTuple):
     example: str
     unlike: str = "A-Za-z0-9"  # characters not allowed right before the key; if empty, all are allowed: `tokenghp_…`
     head: str = ""  # for a format without `starts`: an expression for a fixed part inside the key
-    first: str = ""  # for a format without `starts`: the character class of its first letter
 
     @property
     def pattern(self) -> str:
@@ -88,9 +87,7 @@ _BY_START = {
 }
 _WITHOUT_START = [at for at, entry in enumerate(FORMATS) if not entry.starts]
 _HEAD = regex("|".join(FORMATS[at].head for at in _WITHOUT_START))
-_HEADED = regex(f"(?=[{''.join(FORMATS[at].first for at in _WITHOUT_START)}])(?:{{}})".format(
-    "|".join(f"(?P<f{at}>{FORMATS[at].pattern})" for at in _WITHOUT_START)
-))  # fmt: skip
+_HEADED = _any_of(_WITHOUT_START)
 
 
 def _of_letters_alone(entry: Format) -> bool:

@@ -331,10 +331,9 @@ def is_account(fields: Mapping[Any, Any]) -> bool:
 # puts an index before each number.
 _BETWEEN = r"[\"']?[\s,;|-]{1,24}[\"']?"
 _DECIMAL = regex(rf"(?<![\w.])\d{{1,3}}(?:{_BETWEEN}\d{{1,3}})*")
-_HEXADECIMAL = regex(rf"(?<![\w.])0x[0-9a-fA-F]{{1,2}}(?:{_BETWEEN}0x[0-9a-fA-F]{{1,2}})*")
+_HEXADECIMAL = regex(rf"0x[0-9a-fA-F]{{1,2}}(?:{_BETWEEN}0x[0-9a-fA-F]{{1,2}})*")
 _INDEXED = regex(r"[\"']?0[\"']?\s{0,4}:\s{0,4}\d{1,3}(?:\s{0,4},\s{0,16}[\"']?\d{1,2}[\"']?\s{0,4}:\s{0,4}\d{1,3})*")
 _NUMBER = regex(r"0x[0-9a-fA-F]{1,2}(?![0-9a-fA-F])|(?<!\d)\d{1,3}(?!\d|[\"']?\s{0,4}:)")
-_HEX_BYTE = regex(r"0x[0-9a-f]{1,2}(?![0-9a-f])")
 _LIST_LETTERS = bytes(ord("x") if chr(code) in "0123456789,; \t\r\n:\"'|-" else ord(" ") for code in range(256))
 _SHORTEST_LIST = b"x" * 127  # 64 digits and 63 separators
 # Matches a text that may list 64 numbers, also with escape sequences such as `\n` between them.
@@ -365,7 +364,7 @@ def _lists(scan: Scan) -> Iterator[re.Match[str]]:
     for start, end in runs_of(_SHORTEST_LIST, scan.plain_ascii.translate(_LIST_LETTERS)):
         for pattern in (_DECIMAL, _INDEXED):
             yield from (match for match in pattern.finditer(scan.plain, start, end) if _is_long(match))
-    if scan.low.count("0x") >= _KEY_BYTES and len(_HEX_BYTE.findall(scan.low)) >= _KEY_BYTES:
+    if scan.low.count("0x") >= _KEY_BYTES:
         yield from filter(_is_long, _HEXADECIMAL.finditer(scan.plain))
 
 
