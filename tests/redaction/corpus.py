@@ -538,6 +538,7 @@ GUIDES = (
     "https://eth-mainnet.g.alchemy.com/v2/your-alchemy-api-key",
     "https://mainnet.infura.io/v3/YOUR_INFURA_PROJECT_ID",
     "https://rpc.ankr.com/eth",
+    "https://rpc.ankr.com/eth/0xb8c0ffee254567811ad45678aabbccddeeff0011",
     "https://discord.com/channels/1098765432109876543/1098765432109876544",
     "https://discord.com/api/v10/channels/1098765432109876543/messages",
     "https://etherscan.io/tx/0x88df016429689c079f3b2f6ad39fa052532c56795b733da78a91ebe6a713944b",

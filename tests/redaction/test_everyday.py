@@ -11,6 +11,7 @@ from typing import Any
 import base58
 import pytest
 
+from src.observability.redaction.names import word_set
 from src.observability.redaction.redactor import Redactor, redact, redact_text
 from tests.cases import cases
 from tests.redaction import corpus
@@ -41,6 +42,8 @@ DATA: dict[str, tuple[Any, Any]] = {
     ),
     "arguments": (["bot", "--secret", KEY, "--symbol", "BTC"], ["bot", "--secret", NAMED, "--symbol", "BTC"]),
     "arguments in a tuple": (("bot", "--password", "hunter2abc"), ("bot", "--password", NAMED)),
+    "a header without digits": ({"Authorization": "Basic Ym90OnBhc3N3b3Jk"}, {"Authorization": NAMED}),
+    "32 bytes of a key": ({"SECRET_KEY": [*range(0, 256, 8)]}, {"SECRET_KEY": NAMED}),
     "an exchange's pair": ({"okx": {"key": HEX, "secret": KEY}}, {"okx": {"key": NAMED, "secret": NAMED}}),
     "a field of a form": ({"field": "api_secret", "value": HEX}, {"field": "api_secret", "value": NAMED}),
     "names in Japanese": ({"APIキー": HEX, "パスワード": "hunter2abc"}, {"APIキー": NAMED, "パスワード": NAMED}),
@@ -121,6 +124,15 @@ def test_a_private_key_in_a_call_is_masked(call: str) -> None:
     assert redact_text(other) is other
 
 
+@cases("text", ["SECRET_KEY = [§]", "secretKey := []byte{§}", "private_key: (§)", '"secret": {§}'])
+def test_the_bytes_of_a_named_key_are_masked(text: str) -> None:
+    """The numbers of a key of 32 bytes are masked after its name, in decimal and in hex; a short list stays."""
+    for form in ("{}", "{:#04x}"):
+        numbers = ", ".join(form.format(number) for number in range(3, 256, 8))
+        assert redact_text(text.replace("§", numbers)) == text.replace("§", NAMED)
+    assert redact_text(text.replace("§", "1, 2, 3")) == text.replace("§", "1, 2, 3")
+
+
 @cases("name", ["seed phrase:", "Recovery phrase (24 words):", "mnemonic =", "my backup words are", '"seed":'])
 def test_a_named_phrase_needs_no_checksum(name: str) -> None:
     """A phrase of TON or Electrum, which has another checksum, is masked only after a name that announces it."""
@@ -184,7 +196,13 @@ ADDRESSES: dict[str, Callable[[random.Random], str]] = {
     "TON": lambda make: f"EQA{base64.urlsafe_b64encode(make.randbytes(33)).decode()}a",
     "Stellar": lambda make: "G" + "".join(make.choices("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", k=55)),
     "Ripple": _ripple, "Polkadot": _polkadot,
+    "Algorand": lambda make: "".join(make.choices("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", k=58)),
+    "Monero": lambda make: "4A" + "".join(make.choices(base58.BITCOIN_ALPHABET.decode(), k=93)),
+    "an extended public key": lambda make: base58.b58encode_check(b"\x04\x88\xb2\x1e" + make.randbytes(74)).decode(),
 }  # fmt: skip
+PREFIXES = word_set(
+    "tb1 stake1 osmo1 celestia1 sei1 dydx1 terra1 juno1 akash1 kujira1 neutron1 axelar1 noble1 bitcoincash:"
+)
 UNDER = (
     "token: A", "TARGET_TOKEN=A", "BONK_TOKEN=A", '{"token": "A"}', "?token=A", "wallet key: A", '{"account_key": "A"}',
     "session key: A", "https://explorer.example/tx/1?token=A",
@@ -199,3 +217,11 @@ def test_an_address_of_any_chain_stays(chain: str) -> None:
         for _ in range(10):
             text = re.sub("(?<![A-Z_])A(?![A-Z_a-z])", lambda _: ADDRESSES[chain](make), template)
             assert redact_text(text) is text
+
+
+def test_an_address_is_known_by_its_prefix() -> None:
+    """The addresses in Bech32 of Bitcoin's test network, Bitcoin Cash and the chains of Cosmos are not masked."""
+    make = random.Random("prefixes")
+    for prefix in PREFIXES:
+        address = _bech32(prefix, 38)(make)
+        assert redact_text(f"TARGET_TOKEN={address}") == f"TARGET_TOKEN={address}"

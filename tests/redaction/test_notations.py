@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import base58
 
+from src.observability.redaction.names import word_set
 from src.observability.redaction.redactor import FAILED, redact_text
 from tests.cases import cases
 
@@ -45,9 +46,15 @@ string ApiKey = @"K";
 public string ApiSecret { get; set; } = "K";
 api_key <- "K"
 CREATE USER 'bot'@'%' IDENTIFIED BY 'P';
+ALTER USER bot IDENTIFIED BY P;
+identified by 'P'
 exchange = ccxt.binance({'apiKey': 'K', 'secret': 'K', 'enableRateLimit': True})
 os.environ["BINANCE_API_SECRET"] = "K"
 API_KEY = os.getenv("API_KEY", "K")
+API_KEY = os.getenv("API_KEY") or f"K"
+api_key  =                    "K"
+api_key = SecretStr(b"K")
+api_keys_prod = SecretStr("K")
 def __init__(self, api_key="K"):
 session.headers["X-MBX-APIKEY"] = "K"
 API_SECRET = b"K"
@@ -81,6 +88,7 @@ binance: {key: K, secret: K}
 <string name="api_key">K</string>
 <password><![CDATA[P]]></password>
 <input type="hidden" name="api_key" value="K">
+<input name="api_key" type="hidden" value="K">
 <input name="password" value="P" type="text">
 <meta name="api-key" content="K">
 <td>API key</td><td>K</td>
@@ -111,6 +119,7 @@ redis://:P@cache:6379/0
 [binance]⏎key = K⏎secret = K
 binance:⏎  secret: K⏎  key: K
 variable "api_key" {⏎  default = "K"⏎}
+variable "api_key" {⏎  type      = string⏎  sensitive = true⏎  default   = "K"⏎}
 networks: { main: { accounts: ['0xX'] } }
 dsn=bot:P@tcp(db:3306)/trades
 <b>Secret</b><br/>K
@@ -140,6 +149,7 @@ APIError(code=-2014): API-key format invalid: K
 KeyError: 'K' (api_key)
 E       AssertionError: assert 'K' == api_key
 api_secret⏎  Value error, bad [type=value_error, input_value='K', input_type=str]
+{"error": "api_secret\n  Value error, bad [type=value_error, input_value='K', input_type=str]"}
 api_secret⏎  Input should be a valid integer [type=int_parsing, input_value='K', input_type=str]
 GET /v1/news?token=K HTTP/1.1
 wss://stream.example.com/ws?listenKey=K
@@ -168,6 +178,13 @@ bot --token=K
 curl -u bot:P https://x
 curl -u "bot:P" https://x
 sshpass -p P ssh bot@host
+mysql -u bot -p'P' trades
+mysqldump -p'P' trades
+curl -s --user bot:P https://x
+wget --user bot:P https://x
+http -u bot:P https://x
+vault operator unseal K
+redis-cli -h cache -a P ping
 mongosh -u bot -p P
 gh secret set API_SECRET --body "K"
 twine upload -u __token__ -p K
@@ -196,6 +213,19 @@ secret is: K
 the password is: P
 login bot, password P
 my token: K
+our key: K
+your key: K
+bot key: K
+key: K and the secret: K
+key=K&api_secret=K
+API key used: K
+access token given: K
+K was your api key
+use K as the api key
+K is a valid api key
+Put K into api_key
+K # api key
+API key 2: K
 my pk is 0xX
 API_KEY … K
 API_KEY ... K
@@ -372,9 +402,10 @@ HARMLESS = (
     "the API key for Binance: ask the desk", "password for root: required", "API key (optional): string",
     "curl -u https://example.com/2025/12/11", "<td>API key</td><td>read-only</td>", '<input name="password" value="">',
     "PasswordAuthentication no", "password is too short", "api_key[provider]",
+    "Authorization: See Handbook", "Cookie: theme=dark2024; lang=en", "the boarding pass -> gate12b34",
     "password protected files", "Authorization: pending approval", "API key -> see the vault",
-    "secret: 12 of 16 shards",
-    "accounts: ['0x815efb439d5f1b0ac99896f5522f7049e70f6295']",
+    "secret: 12 of 16 shards", "API_KEY=load_key(path)",
+    "accounts: ['0x815efb439d5f1b0ac99896f5522f7049e70f6295']", "authorization = encode(user1)",
     "logged in with password authentication",
     'variable "api_key" {\n  default = ""\n}', "token_address = GKGxUidS4Whmt1A911V647bAadLn9w2tKfj6Bz9mA4Sz",
 )  # fmt: skip
@@ -384,6 +415,24 @@ HARMLESS = (
 def test_a_text_about_keys_stays(text: str) -> None:
     """Code, templates, labels and prose without a secret are not masked."""
     assert redact_text(text) == text
+
+
+PLACEHOLDERS = word_set(
+    "your_api_key_here my-api-key my_secret your-token-2 my_key_name ${TOKEN} ${TOKEN:-none} {{vault.key}} {token} $1 "
+    "$API_TOKEN $token $(get_token) $env:TOKEN $TOKEN/v2 %TOKEN% %(token)s %s <your-token> <token1> [token] xxxxxxxx "
+    "******** sk-... abc...xyz abc***xyz abc…xyz changeme change-me replace_this fill-it not_set not-needed "
+    "no-key-needed sk-no-key-required placeholder undefined none null nil true false required optional missing "
+    "invalid empty unset string str int bool bytes any hidden redacted masked example unknown n/a string|null none! "
+    "config.token settings.token self.token this.token args.token kwargs[token] process.env.TOKEN "
+    "import.meta.env.TOKEN os.environ[TOKEN] env.TOKEN getenv(TOKEN) 3.5e-7 12.5% 2025-12-11 $SOL BTC/USDT SOL2"
+)
+
+
+def test_a_placeholder_stays() -> None:
+    """A placeholder, a variable, a type, a price, a date or a symbol in a secret's place is not masked."""
+    shapes = 'api_key = "{}"', "api_key: {}", "API_KEY={}", '{{"api_key": "{}"}}'
+    masked = [text for shape in shapes for word in PLACEHOLDERS if redact_text(text := shape.format(word)) != text]
+    assert masked == []
 
 
 # Pieces of notations, which are joined at random to imitate malformed code and prose.

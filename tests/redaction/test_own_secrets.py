@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from src.observability import settings
-from src.observability.redaction import environment, rules
+from src.observability.redaction import environment, is_secret, rules
+from src.observability.redaction.names import word_set
 from src.observability.redaction.redactor import BAD_PATTERN, redact, redact_line, redact_text
 from src.observability.redaction.rules import check_patterns
 from tests.cases import cases
@@ -179,6 +180,29 @@ def test_the_operators_own_addresses_stay(monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setenv(name, value)
     text = "buy {TARGET_TOKEN} from {SOLANA_PUBLIC_KEY}, see {SSH_KEY}\n|{D_SECRET}|".format(**shown)
     assert redact_text(text) is text
+
+
+PLACEHOLDERS = word_set(
+    "your_api_key_here your-bot-token sk-your-key-here your_own_value changeme change-me replace_this fill-it "
+    "no-key-needed not_needed placeholder undefined ${BOT_TOKEN} {{vault.key}} <your-token> xxxxxxxx "
+    "~/.ssh/id_ed25519 ../keys/id_ed25519 /Users/bot/id.pem /run/secrets/key /data/keys/id C:\\Users\\bot\\key.pem"
+)
+
+
+def test_a_placeholder_in_the_environment_is_no_secret() -> None:
+    """Neither a placeholder nor a path is a secret, whatever the variable's name; a key that begins with `/` is one."""
+    assert [value for value in PLACEHOLDERS if is_secret("BOT_KEY", value)] == []
+    assert is_secret("BOT_KEY", "/abcd1234efgh")
+
+
+@cases(
+    "address", ["bot@h.example", "h.example/?token=1", "h.example/?my_secret=1", "h.example/abcdefghijklmnopqrstuvwx"]
+)
+def test_a_variables_name_may_mark_an_address(address: str) -> None:
+    """In a variable named as an address, a slight sign of a credential suffices; in any other variable, it does not."""
+    names = "RPC_URL", "RPC_URI", "RPC_ENDPOINTS", "ALERT_WEBHOOK", "RPC_URL_2", "RPC_URL3"
+    assert all(is_secret(name, f"https://{address}") for name in names)
+    assert not is_secret("HOMEPAGE", f"https://{address}")
 
 
 def test_a_number_that_a_key_has_is_left_to_it() -> None:

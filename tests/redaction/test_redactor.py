@@ -257,6 +257,8 @@ def test_a_key_without_digits_is_no_word() -> None:
         secret = "".join(make.choices(letters, k=24))
         for text in (f"api_key: {secret}", f"apikey={secret}", f"API_KEY={secret}", f'{{"api_key": "{secret}"}}'):
             assert_gone(secret, redact_text(text))
+    assert redact_text("api_key: qwrtzpsdfghjklmn") == "api_key: [REDACTED:named-secret]"  # 16 letters, no vowel
+    assert redact_text("api_key: goodmorningevery") == "api_key: goodmorningevery"
 
 
 def test_what_stands_beside_a_word_for_secrets_stays() -> None:
@@ -286,6 +288,14 @@ def test_a_private_key_is_found_however_its_lines_are_wrapped(form: str) -> None
             assert_gone(line, done)
         assert done.startswith("Longs are exhausted.")
         assert done.endswith("BUY at once\n")
+
+
+def test_the_short_last_line_of_a_private_key_is_masked() -> None:
+    """If a private key is cut off, the rest of its last line is masked too, even if it has a few letters only."""
+    text = "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg7b5f18bebbce5aed\nq6D1"
+    for cut in (text, f"{text}\nBUY at once", json.dumps(text)):
+        assert "q6D1" not in redact_text(cut)
+        assert ("BUY at once" in cut) == ("BUY at once" in redact_text(cut))
 
 
 def test_the_mention_of_a_private_key_hides_nothing_else() -> None:

@@ -62,8 +62,6 @@ _LINKS = (
     r"\s{0,4},\s{0,4}(?=b?\\{0,15}[\"'])|\{(?=[\"'])",
     # prose
     r"\s{1,4}(?:(?:is|was):?|provided:|given:|used:)\s{1,4}|\s?[是为為はが는은]\s?",
-    # an argument of a logger: `logger.info("api_key=%s", "…")`
-    r"\s{0,4}[:=]\s{0,4}%[sr]\\{0,7}[\"']\s{0,4},\s{0,4}(?=[\"'])",
     # an XML tag: `<password>…`
     r">(?:<!\[CDATA\[)?(?=[^\s<>]{4})",
 )
@@ -461,7 +459,7 @@ def _stands_alone(value: str, text: str, after: int) -> bool:
 # Commands and calls that take a secret as an argument without naming the secret.
 _COMMAND = regex(
     r"(?:\b(?:curl|wget|https?)\s(?:[^\n|;]{0,200}?\s)?(?:-u|--user)[ =]?[\"']?[^\s:\"'@]{1,64}:"
-    r"|\b(?:docker login|twine|mongo(?:sh)?|az login|sshpass|htpasswd)\s(?:[^\n|;]{0,120}?\s)?-[bp]\s?"
+    r"|\b(?:docker login|twine|mongo(?:sh)?|az login|sshpass)\s(?:[^\n|;]{0,120}?\s)?-p\s?"
     r"|\bmysql(?:dump|admin)?\s(?:[^\n|;]{0,120}?\s)?-p|\bredis-cli\s(?:[^\n|;]{0,80}?\s)?-a\s"
     r"|\bvault (?:login|operator unseal)\s"
     r"|\b(?:requirepass|masterauth)\s|\b(?:(?-i:IDENTIFIED BY)|identified by\s(?=[\"']))\s?"
@@ -470,7 +468,7 @@ _COMMAND = regex(
     re.IGNORECASE,
 )
 COMMAND_HINT = (
-    r"curl\s|wget\s|https?\s|docker login|twine\s|mongo(?:sh)?\s|az login|sshpass|htpasswd|mysql(?:dump|admin)?\s"
+    r"curl\s|wget\s|https?\s|docker login|twine\s|mongo(?:sh)?\s|az login|sshpass|mysql(?:dump|admin)?\s"
     r"|redis-cli|vault (?:login|operator unseal)|requirepass|masterauth|identified by|auth\s?=\s?\(|hmac\.new\("
 )
 

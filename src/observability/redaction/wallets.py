@@ -55,7 +55,7 @@ def _rule_of(token: bytes) -> str | None:
         return "wif-private-key" if _is_wif(text) else None
     if text[1:4] == "prv" and text[0] in _EXTENDED_STARTS:
         return "extended-private-key" if _is_extended(text) else None
-    if len(text) in _SOLANA_HEX_LENGTHS and _is_hex(text, 64):
+    if _is_hex(text, 64):
         return _SOLANA if is_keypair(bytes.fromhex(text[-128:])) else None
     return _SOLANA if len(text) in _SOLANA_LENGTHS and _is_solana(text) else None
 
@@ -66,9 +66,9 @@ _WIF_LENGTHS, _WIF_STARTS = (51, 52), "5KL9c"
 # An extended private key is the Base58Check of 78 bytes. The last 33 are a zero byte and the key (BIP-32,
 # "Serialization format"). The Base58Check begins with one of these letters (SLIP-132).
 _EXTENDED_STARTS = "xyztuvYZUV"
-# Lengths of a Solana secret key of 64 bytes: in base58, where leading zeros make it shorter
-# (docs.solana.com/wallet-guide), and in hex, without and with `0x`.
-_SOLANA_LENGTHS, _SOLANA_HEX_LENGTHS = range(80, 89), (128, 130)
+# Lengths of a Solana secret key of 64 bytes in base58, where leading zeros make it shorter
+# (docs.solana.com/wallet-guide).
+_SOLANA_LENGTHS = range(80, 89)
 
 
 def _is_wif(token: str) -> bool:
