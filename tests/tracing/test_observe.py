@@ -157,9 +157,9 @@ def test_an_exception_is_the_callers_and_the_traces(journal: Any) -> None:
 def test_wrong_arguments_are_the_functions_to_refuse(journal: Any) -> None:
     """Wrong arguments raise Python's own TypeError; the trace has the error and the arguments as given."""
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'x'"):
-        add()  # type: ignore[call-arg]
+        add(y=5)  # type: ignore[call-arg]
     (row,) = journal.observations()
-    assert row["level"] == "ERROR"
+    assert (row["level"], row["input"]) == ("ERROR", {"args": [], "kwargs": {"y": 5}})
     assert row["status_message"].startswith("TypeError")
 
 
