@@ -55,9 +55,11 @@ def test_a_sum_over_several_requests_is_kept() -> None:
 
 def test_ollama_s_own_api_counts_beside_the_message() -> None:
     """The existing repo's Ollama class keeps no usage: tokens are read from the JSON of its raw response."""
-    raw = {"model": "llama3.2", "done_reason": "stop", "prompt_eval_count": 26, "eval_count": 290}
+    message = {"role": "assistant", "content": "hello", "thinking": "greet"}
+    counts = {"prompt_eval_count": 26, "eval_count": 290}
+    raw = {"model": "llama3.2", "done_reason": "stop", "message": message, **counts}
     answer = read_answer(ModelResponse("hello", raw, "llama3.2"))
-    assert (answer.usage, answer.finish_reason) == (raw, "stop")
+    assert (answer.usage, answer.finish_reason, answer.reasoning) == (raw, "stop", "greet")
 
 
 def test_gemini_s_own_sdk_is_read() -> None:

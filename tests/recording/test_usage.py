@@ -80,6 +80,12 @@ GOLDEN: dict[str, tuple[str | None, Any, dict[str, int] | None]] = {
     ),
     "ollama's own API": ("ollama", {"prompt_eval_count": 26, "eval_count": 298}, {"input": 26, "output": 298}),
     "a part: only what is known": ("claude", {"completion_tokens": 12}, {"output": 12}),
+    "a part: only the input": ("openai", {"prompt_tokens": 12}, {"input": 12}),
+    "a part: only thinking": (
+        "openai",
+        {"completion_tokens": None, "prompt_tokens": 12, "completion_tokens_details": {"reasoning_tokens": 9}},
+        {"input": 12, "output": 0, "output_reasoning_tokens": 9},
+    ),
     "a total that no one explains": (
         "groq",
         {"prompt_tokens": 5, "completion_tokens": 6, "total_tokens": 99},
@@ -137,6 +143,13 @@ def test_an_object_whose_attributes_raise_is_unknown() -> None:
             raise RuntimeError(name)
 
     assert usage_buckets(Hostile()) is None
+
+
+def test_only_of_googles_messages_properties_are_read() -> None:
+    """Google's messages have only properties. Of other objects no property is read, since that would run its code."""
+    fields = {"prompt_token_count": property(lambda _: 20), "candidates_token_count": property(lambda _: 5)}
+    messages = [type("Usage", (), {**fields, "__module__": module})() for module in ("google.generativeai", "agents")]
+    assert [*map(usage_buckets, messages)] == [{"input": 20, "output": 5}, None]
 
 
 def test_buckets_of_two_calls_add_up() -> None:

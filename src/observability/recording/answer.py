@@ -114,10 +114,9 @@ def _finish_reason(get_raw: Get, get_choice: Get) -> str | None:
 
 
 def _reasoning(get_raw: Get, get_choice: Get) -> str | None:
-    text = _first_text(getter(get_choice("message")), "reasoning_content", "reasoning") or field(
-        get_raw("message"), "thinking"
-    )
-    if isinstance(text, str) and text:
+    text = _first_text(getter(get_choice("message")), "reasoning_content", "reasoning")
+    text = text or _first_text(getter(get_raw("message")), "thinking")
+    if text:
         return text
     blocks = get_raw("content")
     thoughts = [field(block, "thinking") for block in blocks] if isinstance(blocks, list) else []

@@ -61,8 +61,6 @@ def note_decision(observation: Observation, row: Row) -> list[Row]:
 
     Returns the rows of the inferred signals that can be journalled now.
     """
-    if observation.ended is None:
-        return []
     if observation.type == "agent":
         return _of_cycle(observation, row)
     decision = _decision_of(row) if observation.type == "generation" else None
