@@ -79,12 +79,25 @@ def test_a_new_process_knows_of_a_used_up_budget(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 1 calls/week")
     assert ask(PricedModel()) is not None
     runtime.close()
+    start()
+    assert PricedModel().generate_response("", "Buy?") is None
+
+
+def test_the_first_process_on_a_machine_knows_that_nothing_is_spent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that finds no journal creates it at its start: calls made before would be refused after the first."""
+    monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 100 calls/week")
+    assert not settings.journal_path().exists()
+    start()
+    assert PricedModel().generate_response("", "Buy?") is not None
+
+
+def start() -> None:
+    """Begin as a new process does, and wait until the budgets' state is known."""
     runtime.prepare_budgets()
     deadline = time.monotonic() + 5
     while not gate().views[0].is_read:
         assert time.monotonic() < deadline
         time.sleep(0.002)
-    assert PricedModel().generate_response("", "Buy?") is None
 
 
 class Unpriced(PricedModel):

@@ -110,8 +110,10 @@ class Keeper:
 
     def read(self, path: Path) -> None:
         """Read the budgets' state before the first call, so that a new process refuses calls if a budget is used up."""
-        with guarded, suppress(JournalError):  # JournalError: the journal is missing or locked
-            journal = Journal(path, create=False)
+        # The recorder reports a journal that is locked, damaged or cannot be created. A missing journal is created:
+        # that takes longer than a quick call, and the second call may be refused until the journal is read.
+        with guarded, suppress(JournalError, OSError):
+            journal = Journal(path, create=not path.is_file())
             try:
                 with journal.reading("SELECT 1") as cursor:
                     self.gate.initialise(self._ledger.statuses(cursor.connection, self._clock()))
