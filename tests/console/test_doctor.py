@@ -349,7 +349,9 @@ def test_refused_rows_are_sent_again_on_demand(langfuse: Any) -> None:
     assert "are wrong" in what
     assert "\x1b" not in what
     langfuse.answer = lambda _request, _body: None
-    assert worst_finding("rejected", "--fix")[0] == "fine"
+    result = CliRunner().invoke(app, ["doctor", "--fix"])
+    assert "✅ 3 rejected rows will be sent again" in result.stderr
+    assert worst_finding("rejected")[0] == "fine"
     assert LangFuseTracker().flush(10)
     assert len(langfuse.spans) == 3
 

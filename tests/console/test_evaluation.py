@@ -207,10 +207,11 @@ def test_a_trace_costs_the_same_everywhere(
 
 
 def test_the_last_valid_decision_of_a_trace_is_judged(decide: Any) -> None:
-    """A trace with an outcome counts once, for its last valid BUY or SELL, however many decisions it has."""
+    """A trace with an outcome counts once, for its last valid BUY or SELL, which `traces` shows too."""
     decide([("BUY", 90), ("SELL", 20), ("SELL", None), ("NOTHING", 50)], pnl_usd=-1)
     assert [(row["confidence"], row["cases"]) for row in report() if row["by"] == "confidence"] == [(20, 1)]
     assert verdict("agent", "WhaleAgent")["cases"] == 1
+    assert "SELL 20%" in run("traces")
 
 
 def test_money_looks_the_same_on_page_and_terminal(decide: Any, tmp_path: Path) -> None:

@@ -192,7 +192,7 @@ def test_a_terminal_gets_colour(filled: Journal) -> None:
     assert re.search(r"\x1b\[1;3[123]m(BUY|SELL|NOTHING)", output)
 
 
-@cases("command", ALL)
+@cases("command", [*ALL, "traces --session last"])
 def test_an_empty_journal(command: str, made: Journal) -> None:
     """An empty journal is no fault, unless the last trace is requested."""
     result = invoke(command)

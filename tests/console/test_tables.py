@@ -136,7 +136,7 @@ def test_the_column_that_matters_least_goes_first() -> None:
 
 
 def test_sessions_differ_and_can_be_copied(filled: Journal) -> None:
-    """Session names are complete at 80 columns, whatever other columns are dropped."""
+    """Session names are complete at 80 columns, whatever columns are dropped. `--session` takes a name, or `last`."""
     for number in range(3):
         at = time.time_ns()
         row = observation_row(
@@ -149,6 +149,8 @@ def test_sessions_differ_and_can_be_copied(filled: Journal) -> None:
         assert {line.split()[0] for line in lines if line.startswith("2026-11-24")} == {
             f"2026-11-24T08-04-3{number}Z-ab12" for number in range(3)
         }
+    for session, number in (("2026-11-24T08-04-31Z-ab12", 1), ("last", 2)):
+        assert [trace["id"] for trace in json_lines(f"traces --session {session}")] == [f"{number:032x}"]
 
 
 def test_costs_have_a_total(filled: Journal) -> None:

@@ -35,6 +35,8 @@ def test_failed_and_answered_calls_are_one_model(name: str, play: Any, langfuse:
     shown = {span.id: span.attributes[Names.OBSERVATION_MODEL] for span in langfuse.spans}
     assert shown[last["id"]] == shown[answered["id"]] == answered["model"]
     assert last["model_requested"] == model.model_name
+    messages = [CliRunner().invoke(app, ["costs", option, "nobody"]).stderr for option in ("--model", "--agent")]
+    assert [model.model_name in message for message in messages] == [True, False]
 
 
 def test_a_router_s_name_is_no_alias(journal: Any) -> None:

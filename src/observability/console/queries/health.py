@@ -105,7 +105,7 @@ def local_rows(journal: Journal) -> int:
 
 def _in_steps(journal: Journal, assignments: str, state: str, values: tuple[str, ...]) -> int:
     changed = 0
-    for table in (*_TABLES, *(("further_deliveries",) if state == "rejected" else ())):
+    for table in (*_TABLES, "further_deliveries"):
         rows = f"SELECT seq FROM {table} WHERE state = ? LIMIT {_STEP_ROWS}"
         while step := journal.change(f"UPDATE {table} SET {assignments} WHERE seq IN ({rows})", (*values, state)):
             changed += step
