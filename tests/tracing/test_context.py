@@ -93,6 +93,7 @@ def test_confidence_is_a_percentage(confidence: Any, kept: float, journal: Any) 
     assert event["metadata"]["signal_confidence"] == kept
     assert event["metadata"]["signal_valid"] is True
     assert ("signal_confidence_raw" in event["metadata"]) == (confidence != kept)
+    assert "trading_symbol" not in event["metadata"]
 
 
 @pytest.mark.parametrize(
@@ -100,12 +101,15 @@ def test_confidence_is_a_percentage(confidence: Any, kept: float, journal: Any) 
     [("HODL", 50), ("", 50), (None, 50), ("BUY", "very"), ("BUY", None), ("BUY", float("nan")), ("BUY", object())],
 )
 def test_what_nobody_can_act_on_is_kept_and_marked_invalid(action: Any, confidence: Any, journal: Any) -> None:
-    """An unknown action or confidence is kept as given; the signal is marked as invalid, and gets a tag."""
+    """An unknown action or confidence is kept as given; the signal is marked as invalid, and gets a tag. An unknown
+    action does not become a tag."""
     signal(action, confidence, "why")
     (event,) = journal.observations()
     assert event["metadata"]["signal_action"] == str(action)
     assert event["metadata"]["signal_valid"] is False
-    assert "signal:invalid" in event["tags"]
+    assert event["tags"][-1] == "signal:invalid"
+    assert ("signal:buy" in event["tags"]) == (action == "BUY")
+    assert len([tag for tag in event["tags"] if tag.startswith("signal:")]) == 1 + (action == "BUY")
     assert event["output"]["valid"] is False
 
 

@@ -512,7 +512,14 @@ def test_a_recursive_call_in_a_cycle_keeps_its_tree(journal: Any) -> None:
 FILES = frozenset((observe.__file__, current.__file__))
 
 
-@pytest.mark.parametrize("call", [lambda: add(1), lambda: asyncio.run(aadd(1)), lambda: list(count(1))])
+async def _read(pieces: AsyncGenerator[Any, Any]) -> list[Any]:
+    return [piece async for piece in pieces]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [lambda: add(1), lambda: asyncio.run(aadd(1)), lambda: list(count(1)), lambda: asyncio.run(_read(acount(1)))],
+)
 def test_an_alarm_at_any_line_leaves_nothing_running(call: Any, journal: Any) -> None:
     """If an agent's SIGALRM handler raises at any line of ours, no observation stays open."""
     call()

@@ -37,8 +37,8 @@ budgeting = _Budgeting()
 def admitted_model(model: str, available: Collection[str]) -> str:
     """Return the model to use in the running generation. Called by `src/models`, which treats a refusal as a failed
     call."""
-    call = None if budgeting.gate is None else current_observation()
-    if budgeting.gate is None or call is None or call.type != "generation":
+    call = current_observation()
+    if call is None or call.type != "generation":
         return model
     admitted = _admitted(call, model, available)
     call.is_admitted = True
