@@ -30,6 +30,11 @@ def ask(prompt: str = "What now?") -> str:
     return "BUY"
 
 
+@observe_llm(as_type="tool")
+def look_up() -> None:
+    """Make a tool call."""
+
+
 def by_name(rows: list[dict[str, Any]], name: str) -> dict[str, Any]:
     """Return the only row with this name."""
     (row,) = [row for row in rows if row["name"] == name]
@@ -45,7 +50,7 @@ def agent_file(tmp_path: Path) -> Callable[[str, str], Any]:
         folder.mkdir(exist_ok=True)
         path = folder / file
         path.write_text(code)
-        namespace: dict[str, Any] = {"ask": ask, "ObservabilityContext": ObservabilityContext}
+        namespace: dict[str, Any] = {"ask": ask, "look_up": look_up, "ObservabilityContext": ObservabilityContext}
         exec(compile(code, str(path), "exec"), namespace)
         return namespace
 
@@ -113,14 +118,21 @@ def test_what_nobody_can_act_on_is_kept_and_marked_invalid(action: Any, confiden
     assert event["output"]["valid"] is False
 
 
-def test_a_late_signal_reaches_the_trace_of_its_agents_last_generation(journal: Any, agent_file: Any) -> None:
-    """A signal after a call, without an open cycle, belongs to the trace of its agent's last generation."""
-    code = "def run():\n ask()\n ObservabilityContext.add_trading_signal('BUY', 60, 'x')\n"
+@pytest.mark.parametrize(
+    ("before", "name"),
+    [("", "FundingAgent"), (" ObservabilityContext.add_agent_metadata('funding', 'Fay')\n", "Fay")],
+)
+def test_a_late_signal_reaches_the_trace_of_its_agents_last_generation(
+    before: str, name: str, journal: Any, agent_file: Any
+) -> None:
+    """A signal after a call, without an open cycle, belongs to the trace of its agent's last generation, even if the
+    agent has another name or used a tool since then."""
+    code = f"def run():\n{before} ask()\n look_up()\n ObservabilityContext.add_trading_signal('BUY', 60, 'x')\n"
     agent_file("funding_agent.py", code)["run"]()
-    generation, event = journal.observations()
-    assert event["trace_id"] == generation["trace_id"]
+    generation, tool, event = journal.observations()
+    assert tool["trace_id"] != event["trace_id"] == generation["trace_id"]
     assert event["parent_id"] == generation["id"]
-    assert generation["agent"] == event["agent"] == "FundingAgent"
+    assert generation["agent"] == event["agent"] == name
 
 
 def test_a_signal_never_lands_on_another_agents_trace(journal: Any, agent_file: Any) -> None:

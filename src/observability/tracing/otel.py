@@ -87,8 +87,7 @@ def _attached(trace: Any, observation: "Observation") -> Any:
 
 def detach(token: Any) -> None:
     """Undo `attach`."""
-    if token is not None:
-        with guarded:
-            from opentelemetry import context
+    with guarded:
+        from opentelemetry import context
 
-            context.detach(token)
+        context.detach(token)
