@@ -63,10 +63,11 @@ def types(rows: list[dict[str, Any]]) -> list[str]:
     return [row["type"] for row in rows]
 
 
-def test_a_replay_traces_every_decision(claude: Provider, journal: Any) -> None:
+def test_a_replay_traces_every_decision(claude: Provider, journal: Any, capsys: pytest.CaptureFixture[str]) -> None:
     """In six windows of the sample, longs or shorts rise by 50 % or more; each has a cycle, a call and a decision."""
     decisions = LiquidationAgent().replay(SAMPLE)
     assert [decision.action for decision in decisions] == ["BUY"] * 6
+    assert capsys.readouterr().out.count("   ✅ BUY (72%) Long liquidations rose by 80 % within fifteen minutes\n") == 6
     rows = journal.observations()
     assert types(rows) == ["agent", "generation", "event"] * 6
     cycle, generation, event = rows[:3]
@@ -121,13 +122,16 @@ def test_a_model_that_fails_is_no_decision_and_no_end(
         assert all("signal:invalid" in row["tags"] for row in signals)
 
 
-def test_an_answer_that_cannot_be_read_is_kept(httpserver: HTTPServer, claude: Provider, journal: Any) -> None:
+def test_an_answer_that_cannot_be_read_is_kept(
+    httpserver: HTTPServer, claude: Provider, journal: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     """An answer that cannot be parsed gives an invalid NOTHING, and the decision's metadata keeps the answer."""
     body = {**claude.recorded["answer"], "content": [{"type": "text", "text": "I would rather not say."}]}
     httpserver.clear()
     httpserver.expect_request(claude.recorded["path"]).respond_with_json(body)
     (decision,) = LiquidationAgent().replay(SAMPLE, once=True)
     assert not decision.valid
+    assert f"   ⚠️ NOTHING: {decision.reason}\n" in capsys.readouterr().out
     event = journal.observations()[-1]
     assert event["metadata"]["raw_answer"] == "I would rather not say."
     assert event["metadata"]["signal_valid"] is False
