@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,3 +42,13 @@ def test_an_inferred_signal_is_marked_and_counts_only_if_asked_for(run: Callable
     assert "≈ SELL 72%" in run("decisions").stdout
     assert "Only outcomes of inferred decisions found (1): add --inferred" in run("decisions", "--report").stderr
     assert "1 BUY and SELL decision" in run("decisions", "--report", "--inferred").stdout
+
+
+def test_the_page_marks_an_inferred_signal_and_says_where_it_counts(run: Callable[..., Any], tmp_path: Path) -> None:
+    """The page lists an inferred signal as `≈ SELL`, and names the command that evaluates it."""
+    decide()
+    run("report", "--html", str(tmp_path / "page.html"))
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert ">≈ SELL</span>" in page
+    assert "No outcomes in this period" in page
+    assert "decisions --report --inferred" in page
