@@ -98,7 +98,9 @@ def test_a_stream_that_outlives_its_caller_is_below_a_span(client: openai.OpenAI
     def open_stream() -> Any:
         return client.chat.completions.create(**ASKED, stream=True)
 
-    for _ in open_stream():
+    stream = open_stream()
+    assert [row["state"] for row in journal.observations()] == ["local", "open"]  # the request is known after a crash
+    for _ in stream:
         pass
     around, request = journal.observations()
     assert (around["type"], request["type"], request["parent_id"]) == ("span", "generation", around["id"])
@@ -165,10 +167,16 @@ def test_prompts_and_answers_can_be_left_out(
 
 
 def test_an_image_is_recorded_by_its_size(client: openai.OpenAI, journal: JournalReader) -> None:
-    """Images, in the formats of OpenAI and Anthropic, and sounds are recorded as their size. The text beside them is
-    unchanged."""
+    """Images, in the formats of OpenAI and Anthropic, and sounds are recorded as their size. Text is unchanged, even if
+    it looks like base64 or is in a field named `data`."""
     data = base64.b64encode(bytes(3000)).decode()
+    texts = [
+        {"type": "text", "text": "/9j/ is how a JPEG begins"},
+        {"type": "text", "text": "BTC" * 100},
+        {"type": "table", "format": "csv", "data": "symbol,usd\nBTC,9000"},
+    ]
     parts = [
+        *texts,
         {"type": "text", "text": "The chart"},
         {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}},
         {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": data}},
@@ -178,6 +186,7 @@ def test_an_image_is_recorded_by_its_size(client: openai.OpenAI, journal: Journa
     client.chat.completions.create(model="gpt-5-mini", messages=[{"role": "user", "content": parts}])  # type: ignore
     (row,) = journal.observations()
     assert row["input"][0]["content"] == [
+        *texts,
         {"type": "text", "text": "The chart"},
         {"type": "image_url", "image_url": {"url": "[image/png, 3000 bytes]"}},
         {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "[3000 bytes]"}},

@@ -7,7 +7,7 @@ import re
 from base64 import b64decode
 from typing import Any
 
-# If a dictionary has any of these fields, its field `data` is base64.
+# If a dictionary has any of these fields, its field `data` may be base64.
 _ENCODED = frozenset({"media_type", "mime_type", "mimeType", "format"})
 _SIGNATURES = (
     (b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"), (b"%PDF-", "application/pdf"),
@@ -17,7 +17,7 @@ _IN_RIFF = {b"WEBP": "image/webp", b"WAVE": "audio/wav"}
 # The first letters of a PNG, JPEG, GIF, RIFF and PDF file in base64.
 _BASE64_HEADS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "JVBERi0")
 _MARK = ";base64,"
-_BASE64 = re.compile(r"[A-Za-z0-9+/]{64}")
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{64}")
 
 
 def without_media(value: Any) -> Any:
@@ -33,7 +33,7 @@ def with_sizes(fields: dict[Any, Any]) -> dict[Any, Any]:
     """Replace the base64 in a part of a message by its size in bytes. Such parts are Anthropic's images, OpenAI's sound
     and Gemini's inline data."""
     data = fields.get("data")
-    if isinstance(data, str) and not data.startswith("[") and not _ENCODED.isdisjoint(fields):
+    if isinstance(data, str) and not _ENCODED.isdisjoint(fields) and _BASE64.match(data):
         return {**fields, "data": f"[{_decoded_size(data)} bytes]"}
     return fields
 
