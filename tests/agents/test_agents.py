@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -16,7 +17,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from src.agents import liquidation_agent, swarm_agent, whale_agent
+from src.agents import base_agent, liquidation_agent, swarm_agent, whale_agent
 from src.agents.liquidation_agent import LiquidationAgent
 from src.agents.swarm_agent import SwarmAgent
 from src.agents.whale_agent import WhaleAgent
@@ -291,6 +292,17 @@ def test_the_consensus_and_the_mapping_number_the_models_alike(swarm: SwarmAgent
     assert named == {"AI #2": "claude", "AI #3": "openai"}
 
 
+@pytest.mark.parametrize("system_prompt", [None, "You trade BTC"])
+def test_one_answer_is_the_consensus(system_prompt: str | None, swarm: SwarmAgent, journal: Any) -> None:
+    """If only one model answers, its answer is the consensus without another call. A given system prompt replaces the
+    swarm's own."""
+    swarm.models = {name: swarm.models[name] for name in ("groq", "claude")}
+    assert swarm.query("Will it hold?", system_prompt)["consensus_summary"] == ANSWER
+    rows = journal.observations()
+    assert types(rows) == ["agent", "generation", "generation"]
+    assert {row["input"][0]["content"] for row in rows[1:]} == {system_prompt or swarm_agent.SYSTEM_PROMPT}
+
+
 def test_a_swarm_says_the_same_untraced(
     swarm: SwarmAgent, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -385,6 +397,27 @@ def test_a_look_from_cron_says_by_its_status_whether_it_failed(
     assert liquidation_agent.main(["--once"]) == status
     market("/files/oi.csv", "no such file" if status else oi(1, 2))
     assert whale_agent.main(["--once"]) == status
+
+
+def test_the_agents_wait_between_their_passes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Between two passes Luna waits ten minutes and Dez five, even after a failed pass."""
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(base_agent, "time", SimpleNamespace(sleep=wait))
+    for agent in (LiquidationAgent(), WhaleAgent()):
+        with pytest.raises(KeyboardInterrupt):
+            agent.run()
+    assert waits == [600, 300]
+    printed = capsys.readouterr().out
+    assert "🤖 Luna checks every 10 minutes" in printed
+    assert "🤖 Dez checks every 5 minutes" in printed
+    assert printed.count("this pass failed: Set MOONDEV_API_KEY in .env") == 2
 
 
 @cases("minutes", ["0", "-5", "nan", "inf", "1e-9"])

@@ -1,5 +1,6 @@
 """The demo's introduction, and the outcomes that it records from later prices."""
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,15 @@ def test_the_demo_records_what_became_of_each_decision(
         assert outcomes[trace_id, "pnl_usd"]["comment"].endswith(" in 15 minutes; $1,000 at stake")
     assert f"⚖️ Recorded {len(expected)} outcomes, each 15 minutes after its BUY or SELL" in printed
     assert 5 < len(expected) < 9
+
+
+def test_without_a_model_the_demo_names_the_cure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """If no model can be built, the demo prints what to do and exits with 1."""
+    monkeypatch.setitem(sys.modules, "xllamacpp", None)
+    assert demo.main() == 1
+    assert "⚠️ Run `pip install --no-deps -r requirements-local.txt` to use the local model" in capsys.readouterr().out
 
 
 def expected_percents(rows: list[dict[str, Any]]) -> dict[str, float]:
