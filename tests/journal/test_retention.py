@@ -8,8 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from src.observability import settings
+from src.observability.journal import retention
 from src.observability.journal.retention import Retention
 from src.observability.journal.store import Journal
+from src.observability.recording import JournalSink
 from src.observability.recording.row import row_of
 from src.observability.tracing import Observation
 from tests.million import fill, observation_row
@@ -102,3 +104,20 @@ def test_a_name_in_a_row_has_200_characters_at_most() -> None:
     call.model = "a model " * 10_000
     row = row_of(call)
     assert {len(row[name]) for name in ("name", "trace_name", "model", "model_requested")} == {200}
+
+
+def test_old_rows_go_with_the_next_writes(store: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each write of the recorder deletes a few old rows, until none is left; it then pauses for 30 seconds."""
+    monkeypatch.setattr(retention, "STEP_ROWS", 10)
+    call = observation_row(trace_id="b" * 32, type="generation", name="x", trace_name="x", start_ns=1, end_ns=2)
+    store.append([{**call, "id": str(number)} for number in range(90)], [])
+    sink = JournalSink(lambda: None)
+    left = []
+    for _ in range(6):
+        sink.write([], [])
+        left.append(len(store.observations()))
+    assert left == [70, 50, 30, 10, 0, 0]
+    store.append([call | {"id": "late"}], [])
+    sink.write([], [])
+    assert len(store.observations()) == 1
+    sink.close()

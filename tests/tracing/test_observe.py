@@ -94,7 +94,7 @@ def test_what_the_function_does_with_its_options_is_not_recorded(journal: Any) -
     """Changes that the function makes to its options are not recorded: the recorded dictionary is a separate one."""
 
     @observe_llm(as_type="tool")
-    def ask(prompt: str, **options: Any) -> str:
+    def ask(user_content: str, **options: Any) -> str:
         options.clear()
         options["stop"] = ["\n"]
         return "BUY"
@@ -102,7 +102,7 @@ def test_what_the_function_does_with_its_options_is_not_recorded(journal: Any) -
     options = {"temperature": 0.3}
     ask("Longs", **options)
     options["temperature"] = 1.0
-    assert journal.observations()[0]["input"] == {"prompt": "Longs", "temperature": 0.3}
+    assert journal.observations()[0]["input"] == {"user_content": "Longs", "temperature": 0.3}
 
 
 def test_the_flag_is_read_on_every_call(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +125,11 @@ def test_what_is_not_to_be_captured_is_not_recorded(way: str, journal: Any, monk
 
     @observe_llm(capture_input=keep, capture_output=keep)
     def asks(system_prompt: str, question: str) -> Answer:
-        return Answer("private answer", {"prompt_tokens": 3, "completion_tokens": 2}, "claude-haiku-4-5")
+        return Answer(
+            "<think>private thought</think>private answer",
+            {"prompt_tokens": 3, "completion_tokens": 2},
+            "claude-haiku-4-5",
+        )
 
     @observe_llm(capture_input=keep, capture_output=keep)
     def streams(question: str) -> Generator[str, None, None]:
