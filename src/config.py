@@ -4,7 +4,7 @@ Built with love by Moon Dev 🚀
 
 Settings of this repo's models and agents. Those in `_SETTINGS` are read from the environment at each access, the others
 are constants. The observability package has its own `settings.py`; four of those settings (`CONFIG_NAMES`) can be read
-here too. A value that is assigned or patched here takes precedence until `importlib.reload(config)`.
+here too. A value set on this module at run time overrides the environment until `importlib.reload(config)`.
 """
 
 from typing import Any
@@ -32,7 +32,7 @@ AI_MAX_TOKENS = 1024
 AI_TEMPERATURE = 0.7
 AI_MODEL_TYPE: str  # default provider of `ModelFactory.create_model()`
 AI_TIMEOUT_SECONDS: float  # timeout of one request to a provider
-AI_MAX_RETRIES: int  # how often the SDKs retry after HTTP 408, 409, 429, 5xx and connection errors
+AI_MAX_RETRIES: int  # how many times the SDKs retry a request after HTTP 408, 409, 429, 5xx and connection errors
 
 # 🔍 LangFuse observability
 ENABLE_LANGFUSE: bool

@@ -73,7 +73,7 @@ class BaseAgent:
         self._quiet_passes += 1
 
     def _set_observability_context(self, **metadata: Any) -> None:
-        """Name this agent in the trace. `observed_cycle` calls it."""
+        """Name this agent in the trace. `observed_cycle` calls this method."""
         ObservabilityContext.add_agent_metadata(
             agent_type=self.type,
             agent_name=type(self).__name__,
@@ -131,7 +131,7 @@ class BaseAgent:
 
 
 def _model_name() -> str | None:
-    """AI_MODEL, or None if only one of it and AI_MODEL_TYPE is Claude's. Names of Claude models begin with `claude`."""
+    """AI_MODEL; None if AI_MODEL_TYPE does not fit it. Names of Claude models, and only these, begin with `claude`."""
     uses_claude = config.AI_MODEL_TYPE.strip().lower() in ("claude", "anthropic")
     return config.AI_MODEL if config.AI_MODEL.startswith("claude") == uses_claude else None
 

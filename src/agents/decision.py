@@ -4,7 +4,7 @@ Built with love by Moon Dev 🚀
 
 Parses the three-line answer of a trading agent's model: the action, the reason, `Confidence: X%`. Real money depends
 on the decision, so an unclear answer counts as NOTHING, marked invalid. `observability/recording/inference.py` is not
-used for trading: it guesses the decisions of agents that record none, and only records these guesses.
+used for trading: if an agent does not record its decision, that module guesses it, and records the guess.
 """
 
 import re

@@ -45,7 +45,10 @@ class Move(NamedTuple):
 
 
 def move_of(events: pd.DataFrame, symbol: str, at: pd.Timestamp, horizon: timedelta = HORIZON) -> Move | None:
-    """The last prices up to `at` and up to `at + horizon`. None if a price is missing or the feed ends before then."""
+    """The last price up to `at`, and the last one from `at` to `at + horizon`.
+
+    None if one of the two prices is missing, or if the feed ends before `at + horizon`.
+    """
     if events["time"].iloc[-1] < at + horizon:
         return None
     prices = events[events["symbol"] == symbol].dropna(subset=["price"]).set_index("time")["price"]

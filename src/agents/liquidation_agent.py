@@ -147,7 +147,7 @@ def _sizes(window: Window) -> dict[str, float | None]:
 
 
 def _previous(last: Values, now: Window) -> Window:
-    """The previous pass's window: its recorded amounts `last`, and the other fields of `now`."""
+    """The window of the previous pass. Its amounts were recorded (`last`); the other fields are copied from `now`."""
     return now._replace(longs_usd=last["long_size"] or 0.0, shorts_usd=last["short_size"] or 0.0)
 
 

@@ -90,7 +90,7 @@ class BaseModel(ABC):
             **options: more parameters of the provider's API. `grammar` (GBNF) is sent to the local model only.
 
         Raises:
-            Exception: the SDK's exception, if its text contains 503, for the agent's retry logic.
+            Exception: an exception of the SDK whose text contains 503 is raised, so that the agent can retry.
         """
         with ErrorPolicy(self):
             request = self._prepare(system_prompt, user_content, temperature, max_tokens, options)
@@ -262,7 +262,7 @@ class BaseModel(ABC):
             for text in transcript.rest():
                 yield text
 
-    # `ErrorPolicy` covers only the wait for the next text. An exception at a `yield` is the caller's own.
+    # `ErrorPolicy` handles only errors in fetching the next text; exceptions of the caller at a `yield` pass through.
 
     def _next_of(self, texts: Iterator[str]) -> str | None:
         with ErrorPolicy(self):

@@ -98,7 +98,7 @@ class _MessagePieces:
         self._thoughts: list[str] = []
 
     def take(self, event: Any) -> str:
-        """The text for the caller in this event; empty if the event has none."""
+        """This event's text, to be passed to the caller; empty if the event has none."""
         self._model = field(event, "message", "model") or self._model
         self._usage |= usage_as_dict(field(event, "message", "usage") or field(event, "usage")) or {}
         self.finish_reason = field(event, "delta", "stop_reason") or self.finish_reason
@@ -106,7 +106,7 @@ class _MessagePieces:
         return field(event, "delta", "text") or ""
 
     def rest(self) -> str:
-        """Always empty, because `take` returns all text at once."""
+        """Always empty, because `take` holds no text back."""
         return ""
 
     def raw(self) -> dict[str, Any]:

@@ -21,12 +21,11 @@ _THREADS = 2
 class LocalServer:
     """At most one server in a process, started on first use.
 
-    The server stops before a fork (in about 40 ms) and starts again on the next use. Otherwise a child would inherit
-    the state of the server's threads without the threads, and wait for these threads at exit.
+    The server stops before a fork, which takes about 40 ms, and starts again on the next use. Otherwise a child would
+    inherit the state of the server's threads without the threads, and wait for these threads at exit.
 
-    A separate thread starts the server, and keeps a reference to it until the server's loop has answered once. If a
-    server is deleted before its loop runs, the deletion never returns. In the main thread, Ctrl-C during the
-    constructor would delete the server.
+    Deleting a server whose loop does not run yet never returns; Ctrl-C in the main thread could delete it so early.
+    Therefore a separate thread starts the server, and keeps a reference to it until its loop has answered once.
     """
 
     def __init__(self) -> None:
@@ -40,7 +39,7 @@ class LocalServer:
         return importlib.util.find_spec("xllamacpp") is not None and _weights() is not None
 
     def address(self) -> str:
-        """The server's address, like `http://127.0.0.1:43053`. Starts the server if needed (in almost a second)."""
+        """The server's address, like `http://127.0.0.1:43053`. Starts the server if needed, which takes a second."""
         with self._lock:
             if self._starting is None:
                 self._hook()

@@ -126,7 +126,7 @@ class ModelFactory:
     def _choose(cls, model_name: str | None) -> tuple[str, str | None]:
         """Choose provider and model if the caller named no provider. A fallback provider uses its default model."""
         provider = cls._provider(config.AI_MODEL_TYPE)
-        problem = cls._missing(provider) if provider else f"Correct AI_MODEL_TYPE {config.AI_MODEL_TYPE!r}"
+        problem = cls._missing(provider) if provider else f"Change the unknown AI_MODEL_TYPE {config.AI_MODEL_TYPE!r}"
         if provider and not problem:
             return provider, model_name
         fallback = next((name for name in cls.MODEL_IMPLEMENTATIONS if cls._has_key(name)), "local")

@@ -17,12 +17,12 @@ _END = object()
 
 
 class Pieces(Protocol):
-    """Collects the events of one stream. The OpenAI and the Anthropic API have a class each."""
+    """Collects the events of one stream. One class here implements it for the OpenAI API, one for Anthropic's."""
 
     finish_reason: str | None
 
     def take(self, event: Any) -> str:
-        """The text for the caller in this event; empty if the event has none."""
+        """This event's text, to be passed to the caller; empty if the event has none."""
 
     def rest(self) -> str:
         """The text that is still held back after the last event, because it looked like the start of a tag."""
@@ -67,7 +67,7 @@ class Transcript:
 
 
 class ChatPieces:
-    """Collects the chunks of an OpenAI stream. Reasoning, even inside the content, is kept out of the text."""
+    """Collects the chunks of an OpenAI stream. Reasoning, even in the field `content`, is not passed to the caller."""
 
     def __init__(self) -> None:
         self.finish_reason: str | None = None
@@ -77,7 +77,7 @@ class ChatPieces:
         self._thinking = ThinkFilter()
 
     def take(self, event: Any) -> str:
-        """Text for the caller in this chunk. The last chunk has usage and no choices."""
+        """This chunk's text, to be passed to the caller. The last chunk has usage and no choices."""
         self._model = field(event, "model") or self._model
         self._usage = field(event, "usage") or field(event, "x_groq", "usage") or self._usage
         choices = field(event, "choices")

@@ -1,4 +1,4 @@
-"""`python -m src.observability COMMAND`: runs the console, or prints the name of a missing package."""
+"""`python -m src.observability COMMAND`: runs the command, or prints which package is missing."""
 
 import sys
 

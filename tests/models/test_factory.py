@@ -161,7 +161,7 @@ def test_a_mistyped_setting_is_reported_and_skipped(
     assert type(ModelFactory.create_model()) is LocalModel
     printed = capsys.readouterr().out
     assert "❌ Unknown model type 'antropic'. Use one of: claude," in printed
-    assert "🤖 Correct AI_MODEL_TYPE 'antropic'. Until then agents use local" in printed
+    assert "🤖 Change the unknown AI_MODEL_TYPE 'antropic'. Until then agents use local" in printed
 
 
 def test_a_local_model_that_is_not_installed_names_the_command(

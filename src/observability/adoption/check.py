@@ -83,7 +83,7 @@ def _of_file(file: Path, name: Path) -> Iterator[CallSite]:
 
 
 def _is_imported_by_its_package(file: Path) -> bool:
-    """Whether the `__init__.py` beside the file imports the file. If so, `src` is imported before the file."""
+    """Whether the `__init__.py` beside the file imports it: then `src/__init__.py` has run before the file does."""
     face = file.parent / "__init__.py"
     return face.exists() and f".{file.stem} " in face.read_text(encoding="utf-8", errors="replace")
 

@@ -1,4 +1,4 @@
-"""Add text to a file's end and remove it again. Every other byte stays as it is, a missing last newline too.
+"""Add text to a file's end and remove it again. Nothing else changes: if the file had no last newline, it gets none.
 
 `plan.py` has the text that is added.
 """
@@ -19,7 +19,7 @@ def added_to(data: bytes, text: str) -> bytes:
 def split_at(data: bytes, added: bytes) -> tuple[bytes, bytes]:
     """Return the parts of `data` before and after `added`.
 
-    If `added` was edited, return `data` without the unedited lines of `added`, and an empty second part.
+    If `added` was edited, return `data` without those lines of `added` that it still contains, and an empty part.
     """
     before, there, after = data.rpartition(added)
     if there:

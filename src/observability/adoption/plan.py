@@ -1,7 +1,7 @@
 """Computes the changes that put this package into a trading repo or remove it; `files.write_all` then writes them.
 
 An adopted package carries a manifest: its version, a checksum of each copied file, and the bytes that were added to
-each file of the operator's. A removal deletes only the recorded bytes and files.
+each of the operator's own files. A removal deletes only the recorded bytes and files.
 """
 
 import ast
@@ -23,7 +23,7 @@ PACKAGE = Path("src/observability")
 MANIFEST = PACKAGE / "adopted.json"
 _SOURCE = Path(__file__).parents[1]
 _INIT, _ENV_EXAMPLE, _REQUIREMENTS = Path("src/__init__.py"), Path(".env_example"), Path("requirements.txt")
-# The line for `src/__init__.py`. Without the package's folder, the line does nothing; `autoload` prints other failures.
+# The line for `src/__init__.py`. If the package's folder is deleted, the line does nothing. `autoload` prints failures.
 LINE = (
     'with __import__("contextlib").suppress(Exception): from .observability import autoload as _observability'
     "  # observes LLM calls"

@@ -1,4 +1,4 @@
-"""Alerts the operator when an agent deviates from its own past. Only reads the journal, in a separate process."""
+"""Alerts the operator when an agent deviates from its past. Runs in a process of its own; only reads the journal."""
 
 from typing import TYPE_CHECKING
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from .. import (
-    redaction,  # imported as a module: its rules then load on first use, not in every command
+    redaction,  # imported as a module, so that the redaction rules load on first use, not in every command
     settings,
 )
 from .messages import Message

@@ -13,7 +13,7 @@ _NOT_NORMAL = 2.33  # the 99 % quantile of the normal distribution
 
 
 def tests_in(per_day: float) -> float:
-    """The number of tests in `YEARS` years; at least 1,000, because fewer would let a rule fire by chance."""
+    """The number of tests in `YEARS` years; at least 1,000, as with fewer the limits based on it would be too low."""
     return max(per_day * _DAYS, 1000.0)
 
 
@@ -27,7 +27,7 @@ def evidence_limit(tests: float) -> float:
 
 
 def log_ratio(bad: bool, usual: float, suspect: float) -> float:
-    """The log likelihood ratio of one trial, if the share of bad trials is `suspect` rather than `usual`."""
+    """The log likelihood ratio of one trial: a share of bad trials of `suspect` against a share of `usual`."""
     return math.log(suspect / usual) if bad else math.log((1 - suspect) / (1 - usual))
 
 
@@ -45,12 +45,12 @@ def odds_times(share: float, factor: float) -> float:
 
 
 def gap_factor(gaps: int, rank: int, tests: float) -> float:
-    """The factor c by which a gap must exceed the `rank`-th longest of `gaps` past gaps to count as a silence.
+    """The factor c of the limit for silences: a gap is a silence if it is over c times the `rank`-th longest past gap.
 
-    By chance, at most one of `tests` gaps is that long.
+    `gaps` is the number of past gaps. By chance, at most one of `tests` gaps is that long.
 
     Let x be the rank-th longest of n past gaps. A gap exceeds x with probability rank/n (order statistics, for any
-    distribution). The tail is assumed to fall at least exponentially: P(gap > c x) <= P(gap > x)^c.
+    distribution). Long gaps are assumed to get rarer at least exponentially: P(gap > c x) <= P(gap > x)^c.
     """
     return max(math.log(tests) / math.log(gaps / rank), 2.0) if gaps > rank else math.inf
 

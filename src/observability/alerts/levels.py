@@ -31,7 +31,7 @@ class Spend:
     last_good: str = ""
     latest: str = ""
     hours: int = 0  # number of hours since `since_ns`
-    quiet: int = 0  # number of latest complete hours in a row with usual spend
+    quiet: int = 0  # for how many complete hours, up to now, the spend has been usual
 
     def add(self, past: Past, call: Call) -> bool:
         """Add a call's cost. Return whether the spend is high enough for an incident."""
@@ -97,7 +97,7 @@ class Confidence:
         return self._is_beyond(past, before, 1.0)
 
     def has_recovered(self, past: Past) -> bool:
-        """Whether a test has just been made, and found the shift clearly below its limits again."""
+        """Whether a test has just been made, and its shift is below 60 % of the limits that open an incident."""
         before = self._before(past)
         return self.new == 0 and bool(before) and not self._is_beyond(past, before, 0.6)
 
@@ -116,7 +116,7 @@ class Confidence:
         recent = self.values[self.beginning(past) :]
         return (
             f"the last {len(recent)} decisions had a mean confidence of {fmean(recent):.0f} %,"
-            f" the {before.total():,} before them {_mean(before):.0f} %"
+            f" the {before.total():,} decisions of earlier days {_mean(before):.0f} %"
         )
 
     def _before(self, past: Past) -> Counter[int]:

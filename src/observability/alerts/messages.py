@@ -4,7 +4,7 @@ import platform
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
-# Imported as a module: its rules then load on first use, not in every command.
+# Imported as a module, so that the redaction rules load on first use, not in every command.
 from .. import redaction
 
 _SHORT_ID = 8  # this many digits of a trace id are enough for the command `trace`

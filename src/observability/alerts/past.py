@@ -10,18 +10,18 @@ from typing import Any
 from .detectors import effective_sample_size, gap_factor, tests_in, upper_share
 
 DAYS = 28  # number of past days whose counts are kept
-WEEK = 8  # an agent must be known for this many days before its usual number of traces by hour of the week is used
-_TWO_WEEKS = 14  # an agent must be known for this many days to have a silence limit in traces (`silence_limits`)
+WEEK = 8  # the usual number of traces by hour of the week is used only for agents known for this many days
+_TWO_WEEKS = 14  # an agent known for this many days also has a limit for silences in missing traces (`silence_limits`)
 FEW = 50  # a rule needs this many past trials before its usual share of bad trials is learned
 _FEW_HOURS, _FEW_CONFIDENCES, _FEW_CONFIDENCE_DAYS = 48, 100, 3
 _HOUR_NS, _DAY_NS = 3_600_000_000_000, 86_400_000_000_000
 _BIN = math.log(1.1)  # width of a latency bin on the logarithmic scale: each bin is 10 % above the one before
-_RANK = 3  # the limit of a silence in traces is computed from the third longest gap: the two longest may be outliers
+_RANK = 3  # the limit in missing traces is computed from the third longest gap: the two longest may be outliers
 _SLOW_TIMES = 1.5  # a call is slow if it takes longer than this multiple of the 95 % quantile of latency
 _BUSY_DAY = 20  # only days with at least this many trials enter the quantile of the daily shares of bad trials
-_STARTS_SUSPECT_HOURS = 72.0  # in an agent's first week, a shorter silence is no incident; a weekend takes 60 hours
-# A silence is an incident only if more than this number of traces usually end in its hours of the week, or twice as
-# many in as many hours at the agent's mean rate, which is taken as at least one trace a day.
+_STARTS_SUSPECT_HOURS = 72.0  # an agent's shorter silences are no incidents in its first week: a weekend lasts 60 hours
+# A silence is an incident only if more than this number of traces usually end in its hours of the week. If it is
+# measured by its length alone, the agent's mean rate (at least one trace a day) must give twice this number in it.
 _MIN_EXPECTED = 3.0
 _FEWEST_DUE = 0.5  # an hour's spend is divided by the number of traces usual in it, but at least by this number
 _LEAST_SPREAD = 0.25  # lowest standard deviation assumed for the logarithm of an hour's spend
@@ -41,7 +41,7 @@ class Day:
     # Here d is a decision's confidence in percent, minus 50.
     pairs: list[float] = field(default_factory=lambda: [0.0] * 4)
     gaps: list[float] = field(default_factory=list)  # the longest gaps between the ends of traces, in hours
-    due_gaps: list[float] = field(default_factory=list)  # the longest gaps by the number of traces usual in them
+    due_gaps: list[float] = field(default_factory=list)  # the largest numbers of traces that usually end in one gap
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> "Day":
@@ -75,7 +75,7 @@ class Day:
         self.trials.pop(rule, None)
 
     def add_gap(self, hours: float, due: float) -> None:
-        """Keep a gap between two traces if it is one of the day's longest, by `hours` or by `due` traces."""
+        """Keep a gap if it is one of the day's longest, in hours or in traces that usually end in that time (`due`)."""
         self.gaps = sorted([*self.gaps, hours])[-_RANK:]
         self.due_gaps = sorted([*self.due_gaps, due])[-_RANK:]
 
@@ -290,7 +290,7 @@ class Past:
         return math.log(usd / self._due_most(hour))
 
     def _due_most(self, hour: int) -> float:
-        """The highest number of traces due in an hour, the hour before or the hour after.
+        """The number of traces that usually end in an hour, or in the hour before or after it if that is higher.
 
         The neighbours are included because local time shifts by an hour twice a year.
         """

@@ -1,4 +1,4 @@
-"""The rules about shares of bad trials (a trial is one event, judged good or bad), and the evidence for a rule.
+"""The rules about shares of bad trials (a trial is one event, judged good or bad), and the evidence for incidents.
 
 Rules about amounts are in `levels.py`, rules about the machine in `fleet.py`. To add a rule, add a line to `RULES`, and
 its trials to `monitor.py`.
@@ -13,12 +13,12 @@ from .past import FEW, Past
 _MUCH_MORE = 5.0  # in an incident, the odds of a bad trial are at least this multiple of the usual odds
 _MIN_BAD = 4  # an incident begins after at least this many bad trials
 _MIN_SPAN_NS = 600 * 10**9  # an incident begins at the earliest this long after its first bad trial
-# An incident ends when its trials are this many times likelier if the agent has recovered than if not.
+# An incident ends when the trials fit an agent that has recovered this many times better than one that has not.
 _RECOVERED = 100.0
 _MIN_GOOD = 3
 _FEW_PER_DAY = 100.0  # trials per day assumed for an agent without a past
 _TOO_USUAL = 0.97  # the rule is skipped if the usual share of bad trials is higher: the agent can hardly get worse
-_LIKELY_LEFT = 0.9  # largest share of bad trials assumed for an open incident in the test for recovery
+_LIKELY_LEFT = 0.9  # the test for recovery assumes at most this share of bad trials if the agent has not recovered
 
 
 class Rule(NamedTuple):

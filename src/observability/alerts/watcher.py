@@ -98,7 +98,7 @@ class Watcher:
         return changes, last, seen
 
     def _drop_gone(self, now_ns: int) -> list[str]:
-        """Forget the agents without an open incident that were not seen for `_GONE_NS`; return their names."""
+        """Forget agents that were not seen for `_GONE_NS` and have no open incident; return their names."""
         monitors = self._monitors.values()
         gone = [item.agent for item in monitors if not item.open and now_ns - item.memory.seen_ns > _GONE_NS]
         for agent in gone:

@@ -24,8 +24,8 @@ class BudgetExceeded(RuntimeError):  # noqa: N818 - the name that the operator's
         self.limit, self.spent, self.reserved, self.resets_at, self.budget = limit, spent, reserved, resets_at, budget
         super().__init__(
             f"the budget {budget!r} is used up: {amount_text(spent)} spent and {amount_text(reserved)} reserved"
-            f" of {amount_text(limit)} until {resets_at:%Y-%m-%d %H:%M %Z}. Nothing was sent."
-            " `python -m src.observability budgets` shows it, `budgets raise` adds to it"
+            f" of {amount_text(limit)}. It resets at {resets_at:%Y-%m-%d %H:%M %Z}. The call was not sent."
+            " `python -m src.observability budgets` shows the budget, `budgets raise` adds to it"
         )
 
     def __reduce__(self) -> tuple[object, ...]:

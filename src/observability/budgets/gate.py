@@ -65,8 +65,8 @@ class View:
     def _is_safe_beyond(self, beyond: float, amount: float) -> bool:
         """Whether a call may be admitted although `room` is used up.
 
-        True if enough is left by an estimate of what all processes have spent since the last refresh. Otherwise True
-        only while every call in `self.beyond` still runs. This rule limits how far the budget can be exceeded.
+        True if enough is left after subtracting an estimate of all processes' spend since the last refresh. Otherwise
+        True only while every call in `self.beyond` still runs, which limits how far the budget can be exceeded.
         """
         since = monotonic() - self.refreshed
         late = max(since - _STALE_SECONDS, 0.0)
@@ -188,10 +188,10 @@ class Gate:
     def text_of(self, note: Note) -> str:
         """The line that tells the operator that a budget is used up."""
         view, budget = self.views[note.budget], self.budgets[note.budget]
-        effect = "calls are refused" if note.kind == "refused" else "calls go on"
+        effect = "calls under it are refused" if note.kind == "refused" else "calls under it are still sent"
         spent = f"{amount_text(view.spent)} of {amount_text(view.limit)} {budget.unit} spent"
-        caller, until = note.agent or "a call", f"{budget.local(view.ends):%Y-%m-%d %H:%M %Z}"
-        return f"⚠️ The budget {budget.text!r} is used up ({spent}), noticed by {caller}: {effect}. It resets at {until}"
+        caller, until = note.agent or "an unnamed agent", f"{budget.local(view.ends):%Y-%m-%d %H:%M %Z}"
+        return f"⚠️ The budget {budget.text!r} is used up ({spent}): {effect}, first from {caller}. It resets at {until}"
 
 
 def _unread(budget: Budget) -> View:

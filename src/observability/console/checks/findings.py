@@ -88,7 +88,7 @@ def journal_obstacle(path: Path) -> Finding | None:
         return None
     what = f"no journal at {path}, and this user may not create one: {folder} is not writable"
     return fault(
-        "journal", what, "give the folder to the user who runs the agents, or set OBSERVABILITY_JOURNAL to another file"
+        "journal", what, "let the user who runs the agents write to it, or set OBSERVABILITY_JOURNAL to another file"
     )
 
 
