@@ -79,9 +79,9 @@ def test_the_observed_sdks_of_a_new_process() -> None:
 @pytest.mark.parametrize(
     ("mode", "what"),
     [
-        ("events_only", "the v2 and v3 APIs answer, but not the legacy API (mode events_only)"),
-        ("dual", "the v2 and v3 APIs answer, and the legacy API too (mode dual)"),
-        ("legacy", "only the legacy API answers, as on servers before version 4"),
+        ("events_only", "only the new read APIs answer (server mode events_only)"),
+        ("dual", "the new and the legacy read APIs answer (server mode dual)"),
+        ("legacy", "only the legacy read APIs answer, as on servers before version 4"),
     ],
 )
 def test_what_was_shipped_is_read_back(langfuse: Any, mode: str, what: str) -> None:
@@ -167,7 +167,7 @@ def test_patterns_that_are_refused(filled: Journal, monkeypatch: pytest.MonkeyPa
     assert all("NOT RECORDED" not in finding["what"] for finding in findings)
     assert worst_finding("pending") == ("fine", "no rows are pending", None)
     lines = CliRunner().invoke(app, ["status"], env={"COLUMNS": "200"}).output.splitlines()
-    assert lines[:2] == [f"🤖 Tracing is on, kept here: {REFUSED}", f"   → {cure}"]
+    assert lines[:2] == [f"🤖 Tracing is on, records are kept here; {REFUSED}", f"   → {cure}"]
     monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", "hunter2-hunter2(")
     assert "hunter2" not in CliRunner().invoke(app, ["status"]).output + json.dumps(doctor()[1])
 

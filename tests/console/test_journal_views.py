@@ -115,7 +115,7 @@ def test_status_is_one_screen(run: Any, langfuse: Any) -> None:
         one_cycle()
     assert LangFuseTracker().flush(10)
     output = run("status").output
-    assert f"🤖 Tracing is on, shipped to {langfuse_host(output)}" in output
+    assert f"🤖 Tracing is on, records are shipped to {langfuse_host(output)}" in output
     assert "50 shipped" in output
     assert "10 calls" in output
     assert output.count("SELL 64%") == 5

@@ -210,7 +210,7 @@ def test_status_and_doctor_say_why_nothing_is_sent(case: str, closed: Path) -> N
     """If nothing is sent, `status` and `doctor` print the same reason and cure, as text and as JSON."""
     environment, shipping, reason, cure = REASONS[case]
     lines = run("status", COLUMNS="200", **environment).stdout.splitlines()
-    assert lines[:2] == [f"🤖 Tracing is on, {shipping}: {reason}", f"   → {cure}"]
+    assert lines[:2] == [f"🤖 Tracing is on, records are {shipping}; {reason}", f"   → {cure}"]
     status = json.loads(run("status --json", **environment).stdout)
     assert (status["shipping"], status["reason"], status["cure"]) == (shipping, reason, cure)
     findings = [json.loads(line) for line in run("doctor --json", **environment).stdout.splitlines()]

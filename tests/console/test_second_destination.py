@@ -26,7 +26,7 @@ def test_status_shows_each_destination(run: Any, langfuse: LangfuseServer, otlp:
     assert LangFuseTracker().flush(10)
     output = run("status", columns=200).output
     host = settings.setting("LANGFUSE_HOST")
-    assert f"Tracing is on, shipped to {host} and {otlp.url}" in output
+    assert f"Tracing is on, records are shipped to {host} and {otlp.url}" in output
     assert f"📤 {otlp.url}: 3 shipped\n" in output
     assert json.loads(run("status", "--json").output)["destinations"][otlp.url]["shipped"] == 3
 
@@ -81,7 +81,7 @@ def test_doctor_checks_the_second_destination(run: Any, otlp: OtlpServer, monkey
     # Although a key of Langfuse is missing, the wrong headers of the second destination are still reported.
     monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", "pk-lf-0123456789")
     assert findings(run)["second destination"][0] == "fault"
-    assert f"{otlp.url}: one of two keys is missing: LANGFUSE_SECRET_KEY" in run("status", columns=200).output
+    assert f"{otlp.url}; one of two keys is missing: LANGFUSE_SECRET_KEY" in run("status", columns=200).output
     monkeypatch.delenv("LANGFUSE_PUBLIC_KEY")
     monkeypatch.setenv("OBSERVABILITY_OTLP_HEADERS", "api key")
     weight, what = findings(run)["settings"]

@@ -89,7 +89,7 @@ def failed_call() -> Row:
 def test_status(journal: Journal) -> None:
     """`status` without keys: nothing is sent, with the reason."""
     assert seen("status", 80) == snapshot("""\
-🤖 Tracing is on, kept here: no keys are set
+🤖 Tracing is on, records are kept here; no keys are set
    → for Langfuse set LANGFUSE_SECRET_KEY and LANGFUSE_PUBLIC_KEY in .env
    2026-11-18 11:16:40 UTC
 📒 /tmp/moon-journal/journal.db
@@ -115,7 +115,7 @@ time (UTC)   trace     agent              decision         reason
 11-18 11:04  5a702cfa  LiquidationAgent5  SELL 8% ETH      open interest falls …\
 """)
     assert seen("status", 160) == snapshot("""\
-🤖 Tracing is on, kept here: no keys are set
+🤖 Tracing is on, records are kept here; no keys are set
    → for Langfuse set LANGFUSE_SECRET_KEY and LANGFUSE_PUBLIC_KEY in .env
    2026-11-18 11:16:40 UTC
 📒 /tmp/moon-journal/journal.db
@@ -149,23 +149,23 @@ def test_status_of_what_waits(journal: Journal, monkeypatch: pytest.MonkeyPatch)
     deliver(journal)
     narrow, wide = (seen("status", columns).partition("\n\n")[0] for columns in (80, 160))
     assert narrow == snapshot("""\
-🤖 Tracing is on, shipped to https://langfuse.example.com: the oldest row has
-   been pending for 22 min
+🤖 Tracing is on, records are shipped to https://langfuse.example.com; the
+   oldest row has been pending for 22 min
    → run python -m src.observability doctor
    2026-11-18 11:16:40 UTC
 📒 /tmp/moon-journal/journal.db
    0.1 MB, oldest row 24 min old, 12 local, 4 pending, 2 rejected, 13 shipped,
    oldest pending row 22 min old
-   12 rows recorded before keys were set, kept until you run python -m
+   12 rows recorded before keys were set are not sent until you run python -m
    src.observability ship --include-local\
 """)
     assert wide == snapshot("""\
-🤖 Tracing is on, shipped to https://langfuse.example.com: the oldest row has been pending for 22 min
+🤖 Tracing is on, records are shipped to https://langfuse.example.com; the oldest row has been pending for 22 min
    → run python -m src.observability doctor
    2026-11-18 11:16:40 UTC
 📒 /tmp/moon-journal/journal.db
    0.1 MB, oldest row 24 min old, 12 local, 4 pending, 2 rejected, 13 shipped, oldest pending row 22 min old
-   12 rows recorded before keys were set, kept until you run python -m src.observability ship --include-local\
+   12 rows recorded before keys were set are not sent until you run python -m src.observability ship --include-local\
 """)
 
 
@@ -196,7 +196,7 @@ def test_doctor(journal: Journal, langfuse: Any) -> None:
 ✅ prices: genai-prices 0.2.3, newest price of 2026-11-09
 ✅ server: http://localhost:30000 is Langfuse 4.60.0, the SDK is 5.0.4
 ✅ clock: within a minute of the server's clock
-✅ reading: the v2 and v3 APIs answer, but not the legacy API (mode events_only)\
+✅ reading: only the new read APIs answer (server mode events_only)\
 """)
     assert seen("doctor", 160) == narrow
 
@@ -218,7 +218,7 @@ def test_doctor_of_what_is_wrong(journal: Journal) -> None:
    → for Langfuse set LANGFUSE_SECRET_KEY and LANGFUSE_PUBLIC_KEY in .env
 ⚠️ pending: 4 rows for the project of pk-lf-0123456789 at
    https://langfuse.example.com, which is not a configured destination
-   → set this destination's keys and host for one run of: python -m
+   → to send them, run once with that destination's keys and host: python -m
    src.observability ship
 ⚠️ outcomes: 1 outcome of the last 7 days without a trace in this journal:
    deadbeef

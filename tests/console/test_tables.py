@@ -170,7 +170,7 @@ def test_what_if_by_day_shows_the_last_days(filled: Journal) -> None:
     assert [line["group"] for line in json_lines("costs --what-if gpt-4o --by day --limit 1")] == days[-1:]
     untold = filled.select("SELECT count(*) AS n FROM observations WHERE type = 'generation' AND usage IS NULL")[0]["n"]
     assert untold > 0
-    assert printed("costs --what-if gpt-4o")[-1] == f"Not included: {untold} calls of an unknown number of tokens."
+    assert printed("costs --what-if gpt-4o")[-1] == f"Not included: {untold} calls whose number of tokens is unknown."
     assert {line["calls_without_tokens"] for line in json_lines("costs --what-if gpt-4o")} == {untold}
 
 

@@ -1,7 +1,7 @@
 """Evaluates decisions: were they right, and did they earn more than the calls cost?
 
 A hit is a BUY or SELL with a profit; the decision NOTHING has no outcome. A confidence of 70 forecasts 70 % hits.
-Every statistic has its number of cases and a 95 % interval, so that nobody trusts a result from five trades.
+Every mean and share has its number of cases and a 95 % interval, so that nobody trusts a result from five trades.
 """
 
 import math
@@ -26,7 +26,7 @@ _T = (
 
 
 class Estimate(NamedTuple):
-    """A mean, its number of cases, and its 95 % confidence interval (None without two different values)."""
+    """A mean, its number of cases, and its 95 % confidence interval; no interval if all values are equal."""
 
     cases: int
     value: float | None
@@ -162,7 +162,7 @@ def _evaluation(group: str, decisions: Sequence[Row], calls: CallStats | None) -
 
 
 def _cost(calls: CallStats) -> float | None:
-    """Return the cost of all calls in USD; None if a successful call has no price, or no call has a price."""
+    """Return the cost of all calls in USD; None if any successful call has no price, or if all calls have none."""
     return None if calls.unpriced else calls.cost_usd
 
 

@@ -74,7 +74,7 @@ def _filter(
     action: Annotated[str | None, typer.Option(help="Only traces with this decision: BUY, SELL, NOTHING.")] = None,
     symbol: Annotated[str | None, typer.Option(help="Only traces with a decision on this symbol.")] = None,
     failed: Annotated[
-        bool, typer.Option("--failed", help="Only errors; `decisions` and `traces` show only traces with an error.")
+        bool, typer.Option("--failed", help="Only rows with an error; `decisions` and `traces`: traces with an error.")
     ] = False,
     text: Annotated[
         str | None, typer.Option(help="Only traces with this text in a prompt, answer, reason or error.")
@@ -88,7 +88,7 @@ def _filter(
 
 
 def time_of(text: str, option: str) -> int:
-    """Return the time given with an option in Unix nanoseconds. A malformed time ends the command with status 2."""
+    """Convert the time given with an option to Unix nanoseconds. A malformed time ends the command with status 2."""
     try:
         return time_range.parse_time(text)
     except ValueError as error:
@@ -150,7 +150,7 @@ def _message_of(error: JournalError) -> str:
 
 
 def resolved(journal: Journal, rows: Filter) -> Filter:
-    """Return the filter with agent and model spelled as in the journal, limited to the traces that contain its text.
+    """Return the filter with agent and model spelled as in the journal; a text selects the traces that contain it.
 
     Raises:
         JournalError: the filter's agent or model is not among those in the journal, or its text has neither letter nor

@@ -19,7 +19,7 @@ class Repriced(NamedTuple):
     recorded_usd: float | None  # sum of the recorded costs; None if no call has a recorded cost
     unpriced: int  # calls without a recorded cost
     what_if_usd: float | None  # cost of all calls at the other model's prices; None if any call cannot be priced
-    change: float | None  # relative change from recorded to what-if cost, for calls with both; -0.5 is half
+    change: float | None  # relative change from recorded to what-if cost, for calls with both; -0.5: half the cost
 
 
 def price_of_model(name: str) -> Price:
@@ -40,7 +40,7 @@ def price_of_model(name: str) -> Price:
                 return None if priced is None else priced.details["total"]
 
             return usd
-    cure = f"check the spelling, give it as PROVIDER/MODEL, or update the prices with `{RENEW_PRICES}`"
+    cure = f"check the spelling, give the model as PROVIDER/MODEL, or update the prices with `{RENEW_PRICES}`"
     raise JournalError(f"No price for {name!r}: {cure}")
 
 

@@ -120,7 +120,7 @@ def _contents(journal: Journal) -> Iterator[Finding]:
         health.check_writable(journal)
         yield fine("journal", f"readable, writable and sound: {journal.path}, {journal.used_bytes() / 2**20:,.1f} MB")
     except JournalError as error:
-        yield fault("journal", f"not writable: {error}", f"give {journal.path} to the user who runs the agents")
+        yield fault("journal", f"not writable: {error}", f"let the user who runs the agents write to {journal.path}")
     yield from _pending(journal)
     yield from _rejected(journal)
     yield from _recorded(journal)
@@ -139,7 +139,7 @@ def _pending_for(row: Row) -> Finding:
     count = how_many(row["rows"], "row") + ("" if key else f" for {host}")
     if row["destination"] not in [to.label for to in settings.destinations()]:
         project = f"{count} for the project of {key} at {host}" if key else count
-        cure = "set this destination's keys and host for one run of: python -m src.observability ship"
+        cure = "to send them, run once with that destination's keys and host: python -m src.observability ship"
         return warning("pending", f"{project}, which is not a configured destination", cure)
     age = time_range.now_ns() - row["oldest_ns"]
     what = f"{count}, the oldest from {duration(age)} ago"

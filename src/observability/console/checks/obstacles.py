@@ -22,7 +22,7 @@ def obstacles() -> Iterator[Finding]:
 
 
 def is_blocked(destination: settings.AnyDestination) -> bool:
-    """Return whether nothing is sent to this destination because plain HTTP to its host is refused."""
+    """Return True if plain HTTP to this destination's host is refused, so that nothing is sent to the destination."""
     return any(_plain_http(destination))
 
 

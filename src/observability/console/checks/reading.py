@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ...shipping import Answer, LangfuseClient
 
 _SECONDS = 5.0  # per request
-_SOON_NS = 300 * 10**9  # a row recorded less than this time ago may still be in the server's queue
+_SOON_NS = 300 * 10**9  # a row younger than this may still be in the server's queue
 _OBSERVATIONS, _SCORES = "/api/public/v2/observations", "/api/public/v3/scores"  # since server version 4
 _LEGACY_TRACES, _LEGACY_SCORES = "/api/public/traces", "/api/public/v2/scores"
 
@@ -52,11 +52,11 @@ def _answers(client: "LangfuseClient", path: str) -> bool:
 
 def _mode(new: bool, legacy: bool) -> Finding:
     if new and not legacy:
-        return fine("reading", "the v2 and v3 APIs answer, but not the legacy API (mode events_only)")
+        return fine("reading", "only the new read APIs answer (server mode events_only)")
     if new:
-        return fine("reading", "the v2 and v3 APIs answer, and the legacy API too (mode dual)")
+        return fine("reading", "the new and the legacy read APIs answer (server mode dual)")
     if legacy:
-        return fine("reading", "only the legacy API answers, as on servers before version 4")
+        return fine("reading", "only the legacy read APIs answer, as on servers before version 4")
     return warning("reading", "no read API accepts these keys", "check the server's version and the keys' rights")
 
 
@@ -65,7 +65,7 @@ def _read_back_finding(subject: str, answer: "Answer", at_ns: int) -> Finding:
         return fine("reading", f"the last shipped {subject} can be read back")
     what = f"the last shipped {subject} cannot be read back (HTTP {answer.status})"
     if answer.is_success and time_range.now_ns() - at_ns < _SOON_NS:
-        return fine("reading", f"{what} yet: the server stores new rows within minutes")
+        return fine("reading", f"{what}: the server may need minutes to store new rows")
     return warning("reading", what, "check the server's worker and queue; the journal keeps the rows")
 
 

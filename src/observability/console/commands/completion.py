@@ -1,4 +1,4 @@
-"""`completion`: prints a script for the shell function `moon`, which runs the console, with tab completion."""
+"""`completion`: prints a shell script that defines `moon`, a function that runs the console, and its tab completion."""
 
 import shlex
 import sys

@@ -31,7 +31,7 @@ class By(str, Enum):
 _Group = TypeVar("_Group")
 Most = Annotated[
     int | None,
-    typer.Option("--limit", "-n", min=1, max=MAX_ROWS, help="Show the N costliest groups; by day or hour, the last N."),
+    typer.Option("--limit", "-n", min=1, max=MAX_ROWS, help="The N costliest groups (days and hours: the latest N)."),
 ]
 WhatIf = Annotated[str | None, typer.Option(metavar="MODEL", help="Price the same tokens at this model's rates.")]
 
@@ -89,4 +89,4 @@ def _what_if(by: By, rows: Filter, name: str, limit: int | None, as_json: bool) 
 def _caveats(without_usage: int) -> Iterator[str]:
     yield "A rough estimate: another model counts tokens differently, and gives different answers."
     if without_usage:
-        yield f"Not included: {how_many(without_usage, 'call')} of an unknown number of tokens."
+        yield f"Not included: {how_many(without_usage, 'call')} whose number of tokens is unknown."

@@ -27,7 +27,7 @@ Newest = Annotated[
     ),
 ]
 WithInferred = Annotated[bool, typer.Option("--inferred", help="Also evaluate decisions inferred from answers.")]
-AsReport = Annotated[bool, typer.Option("--report", help="Evaluate all decisions with a known outcome.")]
+AsReport = Annotated[bool, typer.Option("--report", help="Evaluate the decisions with a known outcome.")]
 
 
 @filtered
@@ -81,7 +81,7 @@ def _report(rows: Filter, as_json: bool, *, inferred: bool) -> None:
 
 
 def _calls(journal: Journal, by: str, rows: Filter) -> list[CallStats]:
-    """Return the statistics of the calls that match the filter, since the oldest observation that still exists."""
+    """Return the statistics of the matching calls, but none older than the oldest observation still in the journal."""
     since = max(rows.since_ns, oldest_ns(journal) or 0)
     return call_stats(journal, by, rows._replace(since_ns=since), timed=False)
 

@@ -27,7 +27,7 @@ _DECISIONS = 5
 def status(as_json: AsJson = False) -> None:
     """Show the state of tracing, the last decisions, and the cost of the last 24 hours.
 
-    The output covers all agents; `costs` and `decisions` have the options --since, --agent, --model and --limit.
+    The output cannot be filtered; `costs` and `decisions` have the options --since, --agent, --model and --limit.
 
     Example: python -m src.observability status
     """
@@ -92,7 +92,7 @@ def _show(facts: dict[str, Any]) -> None:
     for label, rows in facts["destinations"].items() if settings.otlp_destination() else ():
         print(paragraph("📤", f"{safe(label.partition('|')[0])}: {_delivered(rows, now)}"))
     if settings.destination() and (local := facts["rows"].get("local")):
-        stays = f"{how_many(local, 'row')} recorded before keys were set, kept"
+        stays = f"{how_many(local, 'row')} recorded before keys were set are not sent"
         print(paragraph("  ", f"{stays} until you run python -m src.observability ship --include-local"))
     if facts["alerts"]:
         print(paragraph("🔔", facts["alerts"]))
@@ -106,8 +106,8 @@ def _show(facts: dict[str, Any]) -> None:
 def _tracing(facts: dict[str, Any]) -> str:
     if not facts["tracing"]:
         return f"Tracing is {safe(facts['reason'])}"
-    reason = f": {one_line(facts['reason'], 400)}" if facts["reason"] else ""
-    return f"Tracing is on, {safe(facts['shipping'])}{reason}"
+    reason = f"; {one_line(facts['reason'], 400)}" if facts["reason"] else ""
+    return f"Tracing is on, records are {safe(facts['shipping'])}{reason}"
 
 
 def _journal_facts(facts: dict[str, Any], now: int) -> list[str]:
@@ -130,7 +130,7 @@ def _delivered(rows: dict[str, Any], now: int) -> str:
 def _show_spend(agents: Sequence[CallStats]) -> None:
     day = total(agents)
     failed = f", {day.errors:,} failed" if day.errors else ""
-    unknown = f" and {day.unpriced:,} of unknown price" if day.unpriced and day.cost_usd is not None else ""
+    unknown = f" and {how_many(day.unpriced, 'unpriced call')}" if day.unpriced and day.cost_usd is not None else ""
     summary = f"The last 24 hours: {how_many(day.calls, 'call')}{failed}, {price(day.cost_usd)}{unknown}"
     print(f"\n{paragraph('💰', summary)}")
     show(*spend_table(agents[:_AGENTS], width()))

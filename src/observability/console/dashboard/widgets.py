@@ -1,7 +1,7 @@
 """The dashboard's widgets and the score configurations, in the terms of Langfuse's API.
 
 Views, dimensions and measures are those of Langfuse 4. A trace is named after its agent. An outcome's scores belong to
-the generation that made the decision, so that they can be grouped by model.
+the model call (Langfuse: generation) that made the decision, so that they can be grouped by model.
 """
 
 from typing import Any, NamedTuple

@@ -26,7 +26,10 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 _COOKIE_SECONDS = 7 * 86_400
-_NO_ACCESS = "No access. Open the address that `python -m src.observability serve` printed; that address works once.\n"
+_NO_ACCESS = (
+    "No access. Open the address that `python -m src.observability serve` printed. It works once: after that, use the"
+    " browser that opened it, or restart `serve` for a new address.\n"
+)
 
 
 class Access:

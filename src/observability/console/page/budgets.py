@@ -7,7 +7,7 @@ from ...budgets import Status, amount_text, configured, statuses_now
 from ...journal import Journal
 
 _NS = 10**9
-_STEPS = 5  # for one page view, `statuses_now` counts new calls in at most this many steps
+_STEPS = 5  # one page view counts the not yet counted calls in at most this many steps of 40 ms
 
 
 class Bar(NamedTuple):

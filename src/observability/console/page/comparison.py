@@ -130,7 +130,7 @@ def _gain(usd: float | None) -> Cell:
 def _net(sums: Sums) -> Cell:
     """Return profit minus spend as a cell.
 
-    The number is an upper bound if some calls have no price, and unknown if no call has a price.
+    Unknown without an outcome in USD, or if the group has calls but none has a price; an upper bound if some have none.
     """
     if sums.net is None or (sums.unpriced and not sums.priced):
         return Cell("–", None)
@@ -212,7 +212,7 @@ def _without_numbers(text: str) -> str:
 
 
 def calibration(journal: Journal, rows: Filter) -> list[ConfidenceClass]:
-    """Return the cases and hits of each class of confidence, lowest class first."""
+    """Return the numbers of outcomes and of profits in each interval of confidence, lowest interval first."""
     found = queries.outcomes_by_confidence(journal, rows, CLASSES)
     return [confidence_class(row["confidence"], row["cases"], row["hits"]) for row in found]
 

@@ -16,7 +16,7 @@ def overview(journal: Journal, view: View) -> str:
     """Return the whole main page for a view, which is a period and a filter."""
     time = range_of(view, journal)
     rows, calls = filter_of(view, time), calls_of(view, time)
-    newest = journal.newest()[0]  # `seq` read before the rows; later rows are sent to the browser by `news`
+    newest = journal.newest()[0]  # read before the rows, so that `news` sends all rows that arrive later
     return written(
         "overview.html.j2", view=view, time=time, live=True, newest=newest,
         tiles=screen.tiles(journal, rows, calls, time), budgets=budgets(journal),

@@ -109,9 +109,9 @@ def range_of(view: View, journal: Journal) -> Range:
 
 
 def started(journal: Journal) -> int:
-    """Return the start of the oldest observation's hour in Unix nanoseconds, at most 366 days ago.
+    """Return the hour in which the oldest observation began, as the hour's start in Unix nanoseconds.
 
-    Older times are ignored, because they may come from a machine with a wrong clock.
+    If it is more than 366 days ago (the machine's clock may have been wrong), return the hour 366 days ago.
     """
     now = now_ns()
     oldest = min(oldest_ns(journal) or now, now)

@@ -7,7 +7,7 @@ from .filter import DECISIONS, Filter, decisions_of, source
 from .text import newest
 
 _CALLS = "FROM observations AS c WHERE c.trace_id = d.trace_id AND c.type = 'generation'"
-# A trace's cost is known if at least one call has a price, and every call without a price failed.
+# A trace's cost is known if at least one call has a price, and all calls without a price are failed calls.
 _NEWEST = f"""
 SELECT start_ns, trace_id, agent, metadata, level, model, (SELECT count(*) {_CALLS}) AS calls,
     (SELECT CASE WHEN NOT max(c.cost_usd IS NULL AND c.level <> 'ERROR') THEN sum(c.cost_usd) END {_CALLS}) AS cost_usd,

@@ -1,4 +1,4 @@
-"""Queries about pending, rejected, unpriced and unrecorded rows, and updates that make rows pending."""
+"""Queries about rows that are pending, rejected, without price or without contents; updates that make rows pending."""
 
 from ...journal import Journal, Row
 from .filter import HOUR_NS
@@ -89,7 +89,7 @@ def ended_before(journal: Journal, before_ns: int) -> dict[str, int]:
 
 
 def undelivered(journal: Journal, before_ns: int) -> int:
-    """Count the ended observations from before a time (Unix ns) that OBSERVABILITY_OTLP_ENDPOINT has not received."""
+    """Count the ended observations begun before a time (Unix ns) and not delivered to OBSERVABILITY_OTLP_ENDPOINT."""
     (row,) = journal.select(
         "SELECT count(*) AS rows FROM further_deliveries AS f JOIN observations AS o USING (seq)"
         " WHERE f.state = 'pending' AND o.state IN ('shipped', 'rejected', 'local') AND o.start_ns < ?",

@@ -1,7 +1,7 @@
 """The page's data: decisions and failures page by page, sums per hour, and comparisons.
 
-Decisions are read from the table `decided`, sums of calls from the hourly sums. A million rows take a tenth of a
-second.
+Decisions are read from the table `decided`, sums of calls from the hourly sums. A query over a million
+rows takes about a tenth of a second.
 """
 
 import json
@@ -125,7 +125,7 @@ def actions_by_bucket(journal: Journal, rows: Filter, buckets: Buckets) -> list[
 
 
 def outcomes_by_confidence(journal: Journal, rows: Filter, classes: int) -> list[Row]:
-    """Divide the confidences (0 to 100) into `classes` intervals; return mean, cases and hits of each, lowest first."""
+    """Return mean confidence, number of cases and number of hits by interval of confidence; `classes` intervals."""
     return journal.select(
         "SELECT avg(confidence) AS confidence, count(*) AS cases, sum(hit) AS hits FROM decided"
         f" WHERE {_DECIDED} AND hit IS NOT NULL AND confidence IS NOT NULL"
@@ -137,7 +137,7 @@ def outcomes_by_confidence(journal: Journal, rows: Filter, classes: int) -> list
 def outcomes_of(journal: Journal, trace_ids: Iterable[str]) -> list[Row]:
     """Return the decisions of some traces.
 
-    A row has trace_id, `hit` (1 for a profit, 0 for none, None without an outcome) and the profit in USD (`usd`).
+    A row has trace_id, `hit` (1: profit, 0: no profit, None: no outcome) and the profit in USD (`usd`).
     """
     return journal.select(
         "SELECT trace_id, hit, usd FROM decided WHERE trace_id IN (SELECT value FROM json_each(?))",

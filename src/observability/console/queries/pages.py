@@ -58,7 +58,7 @@ ORDER BY seq DESC LIMIT :limit
 def newest_ended(journal: Journal) -> int:
     """Return the highest `seq` of an ended observation.
 
-    Open observations are left out: an observation may get a new `seq` when it ends, and another row its old `seq`.
+    Open observations are left out: one that ends may get a new `seq`, and another row may then get the old `seq`.
     """
     newest = journal.select("SELECT seq FROM observations WHERE state <> 'open' ORDER BY seq DESC LIMIT 1")
     return int(newest[0]["seq"]) if newest else 0

@@ -35,7 +35,7 @@ _Item = TypeVar("_Item")
 
 
 def with_traces(journal: Journal, rows: Filter) -> Filter:
-    """Return the filter with `traces` set to all traces that contain its text in an observation of its period.
+    """Return the filter with `traces` set to all traces with an observation in the period that contains the text.
 
     Raises:
         JournalError: the text has neither letter nor digit.
@@ -113,7 +113,7 @@ class _Search:
         return traces | self._read(index, upto + 1, end)
 
     def _read(self, index: SearchIndex | None, begin: int, end: int) -> set[str]:
-        """Read the rows of a range one by one, and add them to the index until `_fill_until`."""
+        """Search a range of rows without the index. Until `_fill_until`, also add the rows to the index."""
         traces: set[str] = set()
         while begin <= end:
             page = self._journal.page(_PAGE, {"begin": begin, "end": end, "rows": _PAGE_ROWS}, _PAGE_BYTES)

@@ -168,10 +168,10 @@ def sums(journal: Journal, keys: Mapping[str, str], rows: Filter, *, by_row: boo
 
     Args:
         journal: the journal.
-        keys: what to group by: a column name for the result -> SQL over hour, agent, provider and model, and with
-            `by_row` also over session_id and prompt.
+        keys: the result's columns to group by: name -> SQL expression. It can use the columns hour, agent, provider and
+            model, and with `by_row` also session_id and prompt.
         rows: the filter of the calls.
-        by_row: read every row instead of the hourly sums, as is always done if the sums cannot be filtered by `rows`.
+        by_row: sum the rows instead of the hourly sums; done in any case if `rows.is_of_traces`.
         values: further SQL parameters, which the keys use.
     """
     by_row = by_row or rows.is_of_traces
@@ -194,8 +194,8 @@ def _decisions(journal: Journal, by: str, rows: Filter) -> dict[str, int] | None
     return {_label(by, row["grp"]): row["decisions"] for row in journal.select(query, rows.parameters())}
 
 
-# The table `decided` with the alias `decisions`, so that the SQL conditions on the view `decisions` apply to it. It has
-# no session id. The column `provider` is filled in only where MODEL reads it: for models in the table `model_names`.
+# The table `decided` with the alias `decisions`, so that the SQL conditions on the view `decisions` apply to it. The
+# table has no provider: it is looked up only for models in the table `model_names`, as the SQL of MODEL needs it there.
 _DECIDED = """
 (SELECT *, CASE WHEN model IN (SELECT requested FROM model_names) THEN (SELECT provider FROM observations AS g
     WHERE g.trace_id = decided.trace_id AND g.type = 'generation' AND g.start_ns <= decided.start_ns

@@ -81,7 +81,7 @@ def name_like(journal: Journal, column: str, name: str) -> str | None:
     return rows[0]["name"] if rows else None
 
 
-# `_NEWEST` walks the index on start_ns backwards and keeps the first row of each trace, until it has `limit` rows.
+# `_NEWEST` walks the index on start_ns backwards, and keeps rows that are the earliest of their trace, up to `limit`.
 _IN_TRACE = "EXISTS (SELECT 1 FROM observations AS m WHERE m.trace_id = o.trace_id AND {0})"
 _NEWEST = f"""
 SELECT trace_id FROM {{0}} WHERE {STARTED}
@@ -200,7 +200,7 @@ def trace_ids_named(journal: Journal, name: str, limit: int = 2) -> list[str]:
         query = "SELECT DISTINCT trace_id FROM observations WHERE trace_id BETWEEN ? AND ? LIMIT ?"
         matches = journal.select(query, (name.lower(), name.lower().ljust(32, "f"), limit))
     else:
-        raise JournalError(f"{name[:40]!r} is not a trace id: give its first hex digits (up to 32), or `last`")
+        raise JournalError(f"{name[:40]!r} is not a trace id: give the first hex digits of one (up to 32), or `last`")
     if not matches:
         raise JournalError(f"No trace id starts with {name!r}: `python -m src.observability traces` lists all traces")
     return [str(row["trace_id"]) for row in matches]

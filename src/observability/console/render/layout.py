@@ -55,7 +55,7 @@ def paragraph(icon: str, text: str) -> str:
 
 
 def show_json(value: Mapping[str, Any]) -> None:
-    """Print `value` as one line of JSON for scripts, unbuffered. Each time in nanoseconds is repeated in ISO 8601."""
+    """Print `value` as one line of JSON for scripts, unbuffered. A time in nanoseconds is also given in ISO 8601."""
     print(json_text(_with_iso_times(value)), flush=True)
 
 

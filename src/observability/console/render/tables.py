@@ -121,7 +121,7 @@ def _level(level: str) -> Text:
 def evaluations_table(evaluations: Sequence[Evaluation], by: str, max_width: int) -> list[Text]:
     """Return a line per group: cases (decisions with an outcome), hits, mean profit or loss, and Brier score.
 
-    A second line below it shows the intervals of hits, mean and score.
+    A second line below it shows the 95 % confidence intervals of hits, mean and score.
     """
     columns = [
         _groups([group.group for group in evaluations], by),
@@ -158,7 +158,7 @@ def _interval(mean: Estimate, form: Callable[[float], str]) -> str:
 
 
 def balance_table(evaluations: Sequence[Evaluation], by: str, max_width: int) -> list[Text]:
-    """One line per group: profit or loss, the number of outcomes summed, the cost of all calls, and the difference."""
+    """One line per group: profit or loss, number of outcomes summed, cost of all calls, profit or loss minus cost."""
     costs = [money(group.calls_usd) if group.calls else "no call" for group in evaluations]
     return table(
         [

@@ -1,4 +1,4 @@
-"""Formats a trace as a tree: the agent's cycle, its calls with tokens and cost, its decision."""
+"""Formats a trace as a tree: one cycle (pass) of an agent, its calls with tokens and cost, its decision."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ from .format import SHORT_ID, duration, gain, gain_percent, moment, one_line, pr
 from .tables import LEVEL_STYLES, decision_text
 
 _ICONS = {"agent": "🤖", "generation": "🧠", "event": "📌", "tool": "🔧"}
-_INDENT = 12  # columns kept free for the indent of a tree's branches, when texts are cut to the width
+_INDENT = 12  # texts are cut to the terminal's width minus this many columns, which the branches' indent needs
 
 
 def tree_of(trace: Trace, *, full: bool = False, width: int = 80) -> RenderableType:
@@ -28,7 +28,7 @@ def tree_of(trace: Trace, *, full: bool = False, width: int = 80) -> RenderableT
 
 
 def _scores(trace: Trace, full: bool, width: int) -> Iterator[Text]:
-    """Yield the outcome and each other score of the trace, one line each; line breaks in notes become spaces."""
+    """Yield the trace's scores except those of signals, one line each; line breaks in notes become spaces."""
     for score in trace.outcomes:
         line = f"{_score(score)}  {score['comment'] or ''}".rstrip()
         yield Text(f"⚖️ {one_line(line, 2 * len(line) if full else width - 3)}")

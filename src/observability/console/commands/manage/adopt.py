@@ -27,10 +27,10 @@ def adopt(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the changes and make none.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Copy this package into a trading repo; add a line to src/__init__.py, the settings and the requirements.
+    """Copy this package into a trading repo; add an import to its src/__init__.py, and the settings and requirements.
 
-    Run it again after you update the package here. --check exits with status 1 if any call site is not observed;
-    with --json, it prints the call sites for scripts.
+    To update the copy later, update this repo and run the command again. --check exits with status 1 if any call site
+    is not observed; with --json, it prints the call sites for scripts.
 
     Example: python -m src.observability adopt ../trading-bots --dry-run
     """
@@ -123,8 +123,8 @@ def _list(sites: list[adoption.CallSite]) -> None:
 
 def _sum(name: str, sites: list[adoption.CallSite]) -> None:
     count = Counter(site.observed for site in sites)
-    print(f"{name}: {how_many(len(sites), 'call site')}, {count['by the line']} observed by the added line, "
-          f"{count['only under run']} only under `run`, {count[None]} not observed")  # fmt: skip
+    print(f"{name}: {how_many(len(sites), 'call site')}, {count['by the line']} observed through src/__init__.py, "
+          f"{count['only under run']} only under the command `run`, {count[None]} not observed")  # fmt: skip
 
 
 def _fail(message: str) -> NoReturn:

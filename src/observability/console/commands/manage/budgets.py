@@ -33,7 +33,7 @@ def budgets(
 ) -> None:
     """Show each budget: its limit, the amounts spent, reserved and left, and when its period ends; or raise a budget.
 
-    The reserved amount is for running calls and the next ones.
+    The reserved amount is held back for calls that are running or about to start.
 
     Example: python -m src.observability budgets raise WhaleAgent 5 --until tomorrow
     """
@@ -85,7 +85,7 @@ def _named(chosen: list[Budget], scope: str) -> Budget:
 
 
 def _end(budget: Budget, until: str, now: float) -> float:
-    """Return the time given with --until in Unix seconds. `tomorrow` is the next midnight in the budget's zone."""
+    """Convert the text given with --until to Unix seconds. `tomorrow` is the next midnight in the budget's zone."""
     text = until.strip().lower()
     if text == "tomorrow":
         day = datetime.fromtimestamp(now, budget.zone).date() + timedelta(days=1)
