@@ -131,7 +131,7 @@ class BaseAgent:
 
 
 def _model_name() -> str | None:
-    """AI_MODEL; None if AI_MODEL_TYPE does not fit it. Names of Claude models, and only these, begin with `claude`."""
+    """AI_MODEL; None if AI_MODEL names a Claude model and AI_MODEL_TYPE another provider, or the other way round."""
     uses_claude = config.AI_MODEL_TYPE.strip().lower() in ("claude", "anthropic")
     return config.AI_MODEL if config.AI_MODEL.startswith("claude") == uses_claude else None
 

@@ -168,7 +168,7 @@ class BaseModel(ABC):
         return ModelResponse(content.strip(), raw, self.model_name, usage_as_dict(field(raw, "usage")))
 
     def _pieces(self) -> Pieces:
-        """A new collector for the events of one stream of this provider."""
+        """A new collector for the events of one stream."""
         return ChatPieces()
 
     # The only methods that call the SDK.
@@ -275,7 +275,6 @@ class BaseModel(ABC):
         return None
 
     def _client_settings(self, base_url: str | None) -> dict[str, Any]:
-        """The arguments that build an SDK's client."""
         return {
             "api_key": self.api_key,
             "base_url": base_url,

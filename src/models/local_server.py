@@ -39,7 +39,7 @@ class LocalServer:
         return importlib.util.find_spec("xllamacpp") is not None and _weights() is not None
 
     def address(self) -> str:
-        """The server's address, like `http://127.0.0.1:43053`. Starts the server if needed, which takes a second."""
+        """The server's address, like `http://127.0.0.1:43053`. Starts the server if needed: almost a second."""
         with self._lock:
             if self._starting is None:
                 self._hook()

@@ -17,7 +17,7 @@ _END = object()
 
 
 class Pieces(Protocol):
-    """Collects the events of one stream. One class here implements it for the OpenAI API, one for Anthropic's."""
+    """Collects the events of one stream. Implemented by one class for the OpenAI API, and one for the Anthropic API."""
 
     finish_reason: str | None
 

@@ -416,7 +416,7 @@ def test_a_folder_that_this_user_cannot_write(mode: int, command: str, public_fo
         env={**os.environ, "OBSERVABILITY_JOURNAL": str(path), "COLUMNS": "400"},
     )  # fmt: skip
     what = f"no journal at {path}, and this user may not create one: {folder} is not writable"
-    cure = "let the user who runs the agents write to it, or set OBSERVABILITY_JOURNAL to another file"
+    cure = "make the folder writable for the agents' user, or set OBSERVABILITY_JOURNAL to another file"
     assert ended.returncode == 1
     if command.startswith("doctor"):
         first = json.loads(ended.stdout.splitlines()[0])

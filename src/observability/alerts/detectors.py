@@ -48,7 +48,6 @@ def gap_factor(gaps: int, rank: int, tests: float) -> float:
     """The factor c of the limit for silences: a gap is a silence if it is over c times the `rank`-th longest past gap.
 
     `gaps` is the number of past gaps. By chance, at most one of `tests` gaps is that long.
-
     Let x be the rank-th longest of n past gaps. A gap exceeds x with probability rank/n (order statistics, for any
     distribution). Long gaps are assumed to get rarer at least exponentially: P(gap > c x) <= P(gap > x)^c.
     """

@@ -112,7 +112,7 @@ def _call(row: Row, at_ns: int) -> Call:
 def _is_refused(finish_reason: Any, output: str | None, level: str) -> bool:
     if str(finish_reason).lower() in _REFUSALS:
         return True
-    if output is None:  # the answer was empty (level WARNING), or the settings keep answers out
+    if output is None:  # the answer was empty (level WARNING), or the settings keep answers unrecorded
         return level == "WARNING"
     return output in _EMPTY or _REFUSAL.match(output) is not None
 

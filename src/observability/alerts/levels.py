@@ -97,7 +97,7 @@ class Confidence:
         return self._is_beyond(past, before, 1.0)
 
     def has_recovered(self, past: Past) -> bool:
-        """Whether a test has just been made, and its shift is below 60 % of the limits that open an incident."""
+        """Whether a test was just made, and one of its two measures is below 60 % of its limit for a new incident."""
         before = self._before(past)
         return self.new == 0 and bool(before) and not self._is_beyond(past, before, 0.6)
 

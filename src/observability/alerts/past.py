@@ -16,10 +16,10 @@ FEW = 50  # a rule needs this many past trials before its usual share of bad tri
 _FEW_HOURS, _FEW_CONFIDENCES, _FEW_CONFIDENCE_DAYS = 48, 100, 3
 _HOUR_NS, _DAY_NS = 3_600_000_000_000, 86_400_000_000_000
 _BIN = math.log(1.1)  # width of a latency bin on the logarithmic scale: each bin is 10 % above the one before
-_RANK = 3  # the limit in missing traces is computed from the third longest gap: the two longest may be outliers
+_RANK = 3  # the limit for silences in missing traces uses the third longest gap: the two longest may be outliers
 _SLOW_TIMES = 1.5  # a call is slow if it takes longer than this multiple of the 95 % quantile of latency
 _BUSY_DAY = 20  # only days with at least this many trials enter the quantile of the daily shares of bad trials
-_STARTS_SUSPECT_HOURS = 72.0  # an agent's shorter silences are no incidents in its first week: a weekend lasts 60 hours
+_STARTS_SUSPECT_HOURS = 72.0  # in an agent's first week, shorter silences are no incidents: a weekend pause is 60 hours
 # A silence is an incident only if more than this number of traces usually end in its hours of the week. If it is
 # measured by its length alone, the agent's mean rate (at least one trace a day) must give twice this number in it.
 _MIN_EXPECTED = 3.0

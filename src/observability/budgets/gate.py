@@ -188,10 +188,10 @@ class Gate:
     def text_of(self, note: Note) -> str:
         """The line that tells the operator that a budget is used up."""
         view, budget = self.views[note.budget], self.budgets[note.budget]
-        effect = "calls under it are refused" if note.kind == "refused" else "calls under it are still sent"
+        effect = "its calls are refused, the first" if note.kind == "refused" else "its calls are still sent, the first"
         spent = f"{amount_text(view.spent)} of {amount_text(view.limit)} {budget.unit} spent"
         caller, until = note.agent or "an unnamed agent", f"{budget.local(view.ends):%Y-%m-%d %H:%M %Z}"
-        return f"⚠️ The budget {budget.text!r} is used up ({spent}): {effect}, first from {caller}. It resets at {until}"
+        return f"⚠️ The budget {budget.text!r} is used up ({spent}): {effect} by {caller}. It resets at {until}"
 
 
 def _unread(budget: Budget) -> View:

@@ -136,10 +136,7 @@ def _end(error: JournalError) -> NoReturn:
 
 
 def _message_of(error: JournalError) -> str:
-    """Return the message of an error.
-
-    If SQLite raised the error, add the journal's path and the cure, since SQLite's messages contain neither.
-    """
+    """Return an error's message. To a message of SQLite, add the journal's path and the cure, which it lacks."""
     path = settings.journal_path()
     if isinstance(error, DamagedJournalError):
         damage = error if str(path) in str(error) else f"The journal at {path} is damaged ({error})"

@@ -88,7 +88,7 @@ def journal_obstacle(path: Path) -> Finding | None:
         return None
     what = f"no journal at {path}, and this user may not create one: {folder} is not writable"
     return fault(
-        "journal", what, "let the user who runs the agents write to it, or set OBSERVABILITY_JOURNAL to another file"
+        "journal", what, "make the folder writable for the agents' user, or set OBSERVABILITY_JOURNAL to another file"
     )
 
 

@@ -120,7 +120,7 @@ def _contents(journal: Journal) -> Iterator[Finding]:
         health.check_writable(journal)
         yield fine("journal", f"readable, writable and sound: {journal.path}, {journal.used_bytes() / 2**20:,.1f} MB")
     except JournalError as error:
-        yield fault("journal", f"not writable: {error}", f"let the user who runs the agents write to {journal.path}")
+        yield fault("journal", f"not writable: {error}", f"make {journal.path} writable for the agents' user")
     yield from _pending(journal)
     yield from _rejected(journal)
     yield from _recorded(journal)

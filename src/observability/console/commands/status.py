@@ -73,7 +73,6 @@ def _shipping(destinations: dict[str, dict[str, Any]]) -> str:
 
 
 def _problem(oldest_pending_ns: int | None, destinations: dict[str, dict[str, Any]]) -> Finding | None:
-    """Return the first problem with recording or sending; None if all is well."""
     if not settings.tracing_on():
         return next(obstacles())
     times = [oldest_pending_ns, *(rows["oldest_pending_ns"] for rows in destinations.values())]

@@ -7,7 +7,7 @@ from ...budgets import Status, amount_text, configured, statuses_now
 from ...journal import Journal
 
 _NS = 10**9
-_STEPS = 5  # one page view counts the not yet counted calls in at most this many steps of 40 ms
+_STEPS = 5  # for one page view, calls not counted yet are counted in at most this many steps of 40 ms
 
 
 class Bar(NamedTuple):

@@ -130,7 +130,7 @@ def chart(
 
 
 def _kinds(totals: dict[str, float]) -> dict[str, str]:
-    """Return the CSS classes of the series, largest first. Of more than six series, only the five largest have one."""
+    """Return the series' CSS classes, largest first. Of more than six series, only the five largest have a class."""
     largest = sorted(totals, key=lambda series: -totals[series])
     drawn = largest if len(largest) <= _MAX_SERIES + 1 else largest[:_MAX_SERIES]
     return {series: f"s{number}" for number, series in enumerate(drawn, 1)}

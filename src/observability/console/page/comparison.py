@@ -130,7 +130,7 @@ def _gain(usd: float | None) -> Cell:
 def _net(sums: Sums) -> Cell:
     """Return profit minus spend as a cell.
 
-    Unknown without an outcome in USD, or if the group has calls but none has a price; an upper bound if some have none.
+    It is unknown if no outcome is in USD, or if there are calls but none has a price; an upper bound if some have none.
     """
     if sums.net is None or (sums.unpriced and not sums.priced):
         return Cell("–", None)
