@@ -47,6 +47,9 @@ def test_the_line_reaches_what_imports_src(tmp_path: Path, imports: str, observe
         ("aiohttp_session.post('https://x/v1/chat/completions')", False),
         ("urllib.request.urlopen('https://x/v1/messages', data)", False),
         ("litellm.completion(model='m')", False),
+        ("url = 'https://x/api/chat'; requests.post(f'{url}?a=1', json={})", True),
+        ("requests.url = 'https://x'; requests.url = '/api/chat'; requests.post(url=requests.url)", True),
+        ("requests.get('https://x/api/chat')", None),
     ],
 )
 def test_a_call_is_known_by_its_name(tmp_path: Path, call: str, observed: bool | None) -> None:

@@ -536,6 +536,7 @@ GUIDES = (
     "https://tenderly.co/explorer/tx-2024-simulations-guide",
     "https://docs.infura.io/v3/how-to-use-endpoints-2024",
     "https://eth-mainnet.g.alchemy.com/v2/your-alchemy-api-key",
+    "https://eth-mainnet.g.alchemy.com/v2/your-alchemy-key-2",
     "https://mainnet.infura.io/v3/YOUR_INFURA_PROJECT_ID",
     "https://rpc.ankr.com/eth",
     "https://rpc.ankr.com/eth/0xb8c0ffee254567811ad45678aabbccddeeff0011",
@@ -544,6 +545,7 @@ GUIDES = (
     "https://etherscan.io/tx/0x88df016429689c079f3b2f6ad39fa052532c56795b733da78a91ebe6a713944b",
     "https://solscan.io/account/GKGxUidS4Whmt1A911V647bAadLn9w2tKfj6Bz9mA4Sz",
     "https://api.helius.xyz/v0/addresses/GKGxUidS4Whmt1A911V647bAadLn9w2tKfj6Bz9mA4Sz/transactions?limit=5",
+    "https://api.helius.xyz/v0/transactions?before=5VERv8NMvzbJMEkV8xnrLkEaWRtSz9CosKDYjCJjBRnbJLgp8uirBgmQpjKhoR4tjF3ZpRzrFmBV6UjKdiSZkQUW",
     "https://www.coindesk.com/markets/2025/12/11/bitcoin-falls-below-90k-as-longs-are-liquidated",
     "https://user@example.com:8080/path?mail=trader@example.com",
 )  # fmt: skip

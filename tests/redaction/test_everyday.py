@@ -42,7 +42,10 @@ DATA: dict[str, tuple[Any, Any]] = {
     ),
     "arguments": (["bot", "--secret", KEY, "--symbol", "BTC"], ["bot", "--secret", NAMED, "--symbol", "BTC"]),
     "arguments in a tuple": (("bot", "--password", "hunter2abc"), ("bot", "--password", NAMED)),
-    "a header without digits": ({"Authorization": "Basic Ym90OnBhc3N3b3Jk"}, {"Authorization": NAMED}),
+    "short headers": (
+        {"Authorization": "Basic Ym90OnBhc3N3b3Jk", "proxy-authorization": "abc123def456", "authorization": "pending"},
+        {"Authorization": NAMED, "proxy-authorization": NAMED, "authorization": "pending"},
+    ),
     "32 bytes of a key": ({"SECRET_KEY": [*range(0, 256, 8)]}, {"SECRET_KEY": NAMED}),
     "an exchange's pair": ({"okx": {"key": HEX, "secret": KEY}}, {"okx": {"key": NAMED, "secret": NAMED}}),
     "a field of a form": ({"field": "api_secret", "value": HEX}, {"field": "api_secret", "value": NAMED}),

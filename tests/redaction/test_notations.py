@@ -404,7 +404,7 @@ HARMLESS = (
     "PasswordAuthentication no", "password is too short", "api_key[provider]",
     "Authorization: See Handbook", "Cookie: theme=dark2024; lang=en", "the boarding pass -> gate12b34",
     "password protected files", "Authorization: pending approval", "API key -> see the vault",
-    "secret: 12 of 16 shards", "API_KEY=load_key(path)",
+    "secret: 12 of 16 shards", "password: vault.binance", "API_KEY=load_key(path)", "the API key v2-readonly works",
     "accounts: ['0x815efb439d5f1b0ac99896f5522f7049e70f6295']", "authorization = encode(user1)",
     "logged in with password authentication",
     'variable "api_key" {\n  default = ""\n}', "token_address = GKGxUidS4Whmt1A911V647bAadLn9w2tKfj6Bz9mA4Sz",

@@ -26,7 +26,7 @@ _METHODS = {
 }
 _WRAPPED = "generate_response"  # a method of `src/models`, observed through the SDK that it calls
 _CLIENTS = ("requests", "httpx", "aiohttp", "urllib")
-_HOOKED = {*INSTRUMENTS, _WRAPPED, *(("requests", "httpx") if "http" in INSTRUMENTS else ())}
+_HOOKED = {*INSTRUMENTS, _WRAPPED, "requests", "httpx"}
 _CHAT_API = re.compile(
     r"/chat/completions|/v1/messages|/responses|:generateContent|:streamGenerateContent|/api/chat|/api/generate"
 )

@@ -84,7 +84,6 @@ def _items(
                 _enter(request)
                 item = next(items)
             except BaseException as error:
-                leave_request(request)
                 end_stream(request, None if isinstance(error, StopIteration) else error)
                 if isinstance(error, StopIteration):
                     return
@@ -115,7 +114,6 @@ async def _async_items(
                 _enter(request)
                 item = await items.__anext__()
             except BaseException as error:
-                leave_request(request)
                 end_stream(request, None if isinstance(error, StopAsyncIteration) else error)
                 if isinstance(error, StopAsyncIteration):
                     return
