@@ -147,6 +147,8 @@ def test_with_tracing_off_nothing_is_recorded(
     monkeypatch.setenv("ENABLE_LANGFUSE", "false")
     assert not recording().on
     client.chat.completions.create(**ASKED)
+    with client.chat.completions.create(**ASKED, stream=True) as stream:
+        assert list(stream)
     assert journal.observations() == []
 
 

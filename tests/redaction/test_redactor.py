@@ -345,6 +345,7 @@ def test_a_solana_key_as_data_is_found() -> None:
     """A Solana key is masked as bytes, as a dict, and as a list of numbers or number strings; 64 other numbers stay."""
     raw = corpus.solana(random.Random(3))
     key = list(raw)
+    redact(list(map(str, range(256))))  # from now on, no text of a single number is searched again
     for value in (
         key,
         list(map(str, key)),
@@ -353,6 +354,7 @@ def test_a_solana_key_as_data_is_found() -> None:
         tuple(key),
         raw,
         dict(enumerate(key)),
+        dict(enumerate(map(str, key))),
     ):
         assert redact(value) == "[REDACTED:solana-secret-key]"
     other = [*key[:-1], (key[-1] + 1) % 256]

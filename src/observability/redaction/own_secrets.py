@@ -16,7 +16,7 @@ from typing import NamedTuple
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 from .environment import is_secret
-from .scan import NOT_ALNUM, Rewritten, Scan, Span, as_ascii, regex
+from .scan import NOT_ALNUM, Rewritten, Scan, Span, as_ascii, occurrences, regex
 from .values import digits_of
 from .wallets import is_address
 
@@ -209,22 +209,14 @@ def _broken(form: Form, scan: Scan, count: int) -> Iterator[tuple[int, int]]:
         return
     for number, kept in enumerate(form.letters_of(scan)):
         if kept.count(letters) > count:
-            yield from _in_a_row(letters, kept, scan.alnum_places[number])
-
-
-def _in_a_row(letters: bytes, kept: bytes, offsets: list[int]) -> Iterator[tuple[int, int]]:
-    at = kept.find(letters)
-    while at >= 0:
-        yield offsets[at], offsets[at + len(letters) - 1] + 1
-        at = kept.find(letters, at + len(letters))
+            offsets = scan.alnum_places[number]
+            for at in occurrences(letters, kept):
+                yield offsets[at], offsets[at + len(letters) - 1] + 1
 
 
 def _occurrences(form: Form, scan: Scan) -> Iterator[tuple[int, int]]:
     text, sought = (scan.low, form.text.lower()) if form.ignore_case else (scan.text, form.text)
-    at = text.find(sought)
-    while at >= 0:
-        yield at, at + len(sought)
-        at = text.find(sought, at + len(sought))
+    return ((at, at + len(sought)) for at in occurrences(sought, text))
 
 
 def _widened(form: Form, text: str, start: int, end: int) -> Span:

@@ -21,7 +21,7 @@ from .http import cookies
 from .key_formats import pem_keys, without_pem_lines
 from .names import NONE, strength
 from .rules import MARKERS, Finders, Rules, current_rules, depends_on_others, names_cookies
-from .scan import MASKED, NOT_RECORDED, PIECE, Scan, Span, marker, masked, regex
+from .scan import MASKED, NOT_RECORDED, PIECE, Scan, Span, marker, masked, occurrences, regex
 from .values import holds_secrets, is_made, is_secret, is_secret_item, is_secret_number
 from .wallets import is_account, is_evm_key, is_keypair, is_secret_numbers
 
@@ -147,13 +147,11 @@ def _without_repeated(value: _T, keys: Iterable[str]) -> _T:
 
 
 def _places_of(key: str, text: str) -> Iterator[Span]:
-    at = text.find(key)
-    while at >= 0:
+    for at in occurrences(key, text):
         end = at + len(key)
         beside = text[max(0, at - 1) : at] + text[end : end + 1]
         if not any(letter.isascii() and letter.isalnum() for letter in beside):  # else the key is part of a longer word
             yield Span(at, end, "named-secret")
-        at = text.find(key, end)
 
 
 def _masked_beside_markers(text: str, rules: Rules) -> str:

@@ -356,11 +356,16 @@ class Scan:
 
     def anchors(self, literal: str) -> Iterator[int]:
         """Yield the positions of `literal` in the text, ignoring case. `literal` must be in lower case."""
-        find, step = self.low.find, len(literal)
-        at = find(literal)
-        while at >= 0:
-            yield at
-            at = find(literal, at + step)
+        return occurrences(literal, self.low)
+
+
+def occurrences(part: AnyStr, text: AnyStr) -> Iterator[int]:
+    """Yield the positions of `part` in `text`; occurrences that overlap an earlier one are left out."""
+    find, step = text.find, len(part)
+    at = find(part)
+    while at >= 0:
+        yield at
+        at = find(part, at + step)
 
 
 def runs_of(shortest: bytes, mapped: bytes) -> Iterator[tuple[int, int]]:
