@@ -10,7 +10,7 @@ from src.observability.console.queries.decisions import newest_decisions
 from src.observability.console.queries.filter import Filter
 from src.observability.console.queries.text import with_traces
 from src.observability.console.queries.totals import call_stats
-from src.observability.console.queries.traces import newest_trace_lines
+from src.observability.console.queries.traces import name_like, newest_trace_lines
 from src.observability.journal.store import Journal
 from tests.cases import cases
 from tests.console.printed import invoke, json_lines
@@ -97,6 +97,18 @@ def test_every_command_obeys_the_same_options(
     listed = chosen(options)
     assert len(wanted) < len(traces) or "FALLS" in options
     assert listed == dict.fromkeys(("decisions", "traces", "export"), wanted)
+
+
+def test_a_name_matches_in_any_case(decide: Callable[..., str], made: Journal) -> None:
+    """A name matches in any case; if the journal has two spellings of it, the exact one matches."""
+    for agent in ("Whale", "whale"):
+        decide(agent=agent)
+    assert [name_like(made, "agent", name) for name in ("Whale", "whale", "WHALE", "x")] == [
+        "Whale",
+        "whale",
+        "Whale",
+        None,
+    ]
 
 
 def test_a_text_is_words_in_a_row_of_prompt_answer_reason_or_error(made: Journal) -> None:

@@ -64,7 +64,7 @@ def newest(journal: Journal, rows: Filter, limit: int, read: Callable[[Filter], 
             if len(items) >= limit:
                 return items
             enough *= 8
-    return read(_with(rows, traces)) if traces else []
+    return read(_with(rows, traces))
 
 
 def _with(rows: Filter, traces: set[str]) -> Filter:

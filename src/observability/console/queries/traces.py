@@ -144,7 +144,7 @@ def _trace_line(rows: Sequence[Row]) -> TraceLine:
         tokens=_tokens(calls),
         calls=len(calls),
         cost_usd=_cost(calls),
-        level=max((row["level"] for row in rows), key=lambda level: _LEVELS.index(level) if level in _LEVELS else 1),
+        level=max((row["level"] for row in rows), key=_LEVELS.index),
     )
 
 
