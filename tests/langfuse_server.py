@@ -85,7 +85,7 @@ class LangfuseServer:
         self.raw: list[bytes] = []  # bodies of requests, unzipped
         self.requests: list[Request] = []
         self.version = "4.60.0"
-        self.mode = "events_only"  # write mode; others are dual, and legacy (before version 4)
+        self.mode = "events_only"  # write mode; others are dual, legacy (before version 4), and none
         self.answer: Callable[[Request, bytes], Response | None] = lambda _request, _body: None
         self.is_stored = True  # False while accepted rows are still queued
         self._lock = threading.Lock()
@@ -185,19 +185,19 @@ class LangfuseServer:
         return self._unauthorized(request) or self.answer(request, b"") or Response(body, content_type=JSON)
 
     def _list_observations(self, request: Request) -> Response:
-        if self.mode == "legacy":
+        if self.mode in ("legacy", "none"):
             return Response("Not found", 404)
         spans = [span for span in self.spans if span.trace_id == request.args.get("traceId", span.trace_id)]
         return self._rows(request, [{"id": span.id, "traceId": span.trace_id} for span in spans])
 
     def _list_scores(self, request: Request) -> Response:
-        if self.mode == "legacy":
+        if self.mode in ("legacy", "none"):
             return Response("Not found", 404)
         return self._rows(request, [score for score in self.scores if score["id"] == request.args.get("id")])
 
     def _list_legacy(self, request: Request) -> Response:
         """Answer a request to the legacy API; since version 4, servers answer 404 by default."""
-        if self.mode == "events_only":
+        if self.mode in ("events_only", "none"):
             return Response('{"message": "This endpoint is not available in events_only mode"}', 404)
         if request.path.endswith("/scores"):
             return self._rows(request, [score for score in self.scores if score["id"] == request.args.get("scoreIds")])

@@ -1,8 +1,10 @@
 """The commands `watch` and `alerts`, and the lines of `status` and `doctor` about alerts."""
 
 import json
+import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -30,7 +32,8 @@ def failing(made: Journal) -> None:
 
 
 def test_a_watch_from_cron(failing: None, webhook: Webhook) -> None:
-    """Two runs of `watch --once` send one message; `alerts` and `status` show the incident, `doctor` the last run."""
+    """Two runs of `watch --once` send one message; `alerts` and `status` show the incident, `doctor` the last run
+    and messages given up."""
     first, second = run("watch", "--once"), run("watch", "--once")
     assert (first.exit_code, second.exit_code) == (0, 0)
     assert first.stdout.startswith("❌ ")
@@ -42,6 +45,13 @@ def test_a_watch_from_cron(failing: None, webhook: Webhook) -> None:
     assert (row["agent"], row["rule"], row["closed_ns"]) == ("WhaleAgent", "failing", None)
     assert "🔔 Open alerts: WhaleAgent failing; python -m src.observability alerts lists them" in run("status").stdout
     assert "alerts: `watch` ran " in run("doctor").stdout
+    with closing(
+        sqlite3.connect(settings.journal_path().with_name("journal.alerts.db"), isolation_level=None)
+    ) as store:
+        store.execute("UPDATE facts SET value = value - ? WHERE name = 'pass_ns'", (3 * HOUR_NS,))
+        store.execute("UPDATE messages SET state = 'given up'")
+    report = " ".join(run("doctor").stdout.split())
+    assert "alerts: `watch` last ran 3 hours ago; 1 message given up after three days of attempts" in report
 
 
 def test_a_test_message(webhook: Webhook, made: Journal) -> None:

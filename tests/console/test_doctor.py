@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import shutil
 import socket
 import ssl
 import subprocess
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from email.utils import formatdate
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -68,11 +70,19 @@ def test_all_is_well(langfuse: Any) -> None:
 
 
 @pytest.mark.slow
-def test_the_observed_sdks_of_a_new_process() -> None:
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("true", {"anthropic recorded", "openai recorded"}),
+        ("false", {"SDK calls are not recorded: OBSERVABILITY_INSTRUMENT=false"}),
+    ],
+)
+def test_the_observed_sdks_of_a_new_process(value: str, expected: set[str]) -> None:
     """`doctor` lists the SDKs that agents' processes observe, though a command starts without hooks."""
     command = [sys.executable, "-m", "src.observability", "doctor", "--json"]
-    ended = subprocess.run(command, capture_output=True, text=True, cwd=settings.REPO_ROOT, timeout=60)
-    assert {"anthropic recorded", "openai recorded"} <= {json.loads(line)["what"] for line in ended.stdout.splitlines()}
+    environment = {**os.environ, "OBSERVABILITY_INSTRUMENT": value}
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=settings.REPO_ROOT, timeout=60, env=environment)
+    assert expected <= {json.loads(line)["what"] for line in ended.stdout.splitlines()}
     assert ended.stderr == ""  # no warning of an SDK
 
 
@@ -110,6 +120,12 @@ def test_what_is_not_stored_is_reported(langfuse: Any, filled: Journal) -> None:
     assert worst_finding("reading")[:2] == ("warning", what)
 
 
+def test_keys_that_may_not_read(langfuse: Any) -> None:
+    """`doctor` warns if no API for reading answers."""
+    langfuse.mode = "none"
+    assert worst_finding("reading")[:2] == ("warning", "no read API accepts these keys")
+
+
 def test_what_is_wrong_comes_first(langfuse: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Faults come first, then warnings, then fine findings; faults and warnings have a cure."""
     monkeypatch.setenv("LANGFUSE_SECRET_KEY", "sk-lf-another-0123456789")
@@ -143,6 +159,19 @@ def test_settings(monkeypatch: pytest.MonkeyPatch, write_env_file: Any) -> None:
     )
     monkeypatch.setenv("OBSERVABILITY_MAX_MB", "lots")
     assert worst_finding("settings")[:2] == ("fault", "OBSERVABILITY_MAX_MB must be a number above 0")
+
+
+def test_limits_of_disk_and_prices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Less free space than the journal may take is a warning, less than 200 MB a fault; prices of last year are old."""
+    assert (worst_finding("disk")[0], worst_finding("prices")[0]) == ("fine", "fine")
+    monkeypatch.setenv("OBSERVABILITY_MAX_MB", "1000000000")
+    assert worst_finding("disk")[0] == "warning"
+    monkeypatch.setattr(shutil, "disk_usage", lambda _folder: SimpleNamespace(free=199 * 2**20))
+    assert worst_finding("disk")[0] == "fault"
+    now = time.time_ns()
+    monkeypatch.setattr(time, "time_ns", lambda: now + 365 * 24 * HOUR_NS)
+    weight, _, cure = worst_finding("prices")
+    assert (weight, str(cure).split(" && ")[0]) == ("warning", "pip install -U genai-prices")
 
 
 def _refused(pattern: str) -> str:
@@ -373,7 +402,7 @@ def test_a_damaged_journal_is_set_aside_on_demand(where: int, filled: Journal) -
     assert path.read_bytes() == broken
     status, _ = doctor("--fix")
     assert status == 0
-    assert "set aside" in worst_finding("journal")[1]
+    assert ["set aside" in finding["what"] for finding in doctor()[1] if finding["about"] == "journal"] == [True, False]
     assert [
         file.read_bytes()
         for file in path.parent.glob("*.set-aside-*")

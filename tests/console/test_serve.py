@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from src.observability import ObservabilityContext, settings
 from src.observability.budgets import Ledger, configured, statuses_now
 from src.observability.console.app import app
+from src.observability.console.page import overview
 from src.observability.console.page.access import HEADERS
 from src.observability.console.page.conversation import _of_value
 from src.observability.console.page.frozen import frozen
@@ -130,19 +131,24 @@ async def test_filters_choose_rows(browser: httpx.AsyncClient, filled: Journal) 
     chosen = [row["trace_id"] for row in rows if (row["action"], row["symbol"]) == ("SELL", "BTC")]
     assert await traces_of(browser, "/?action=SELL&symbol=BTC&period=7d") == chosen
     assert await traces_of(browser, "/?agent=nobody&period=7d") == []
-    seen: list[str] = []
-    address = "/?period=7d"
-    while address:
-        html = (await browser.get(address)).text
-        seen += re.findall(r'href="/trace/(\w+)', html)
-        older = re.search(r'href="([^"]*)">Older', html)
-        address = older[1].replace("&amp;", "&") if older else ""
-    assert seen == [row["trace_id"] for row in rows]
+    pages = await pages_of(browser, "/?period=7d", "Older")
+    assert [trace for page in pages for trace in page] == [row["trace_id"] for row in rows]
 
 
 async def traces_of(browser: httpx.AsyncClient, address: str) -> list[str]:
     """Return the traces of an address's rows."""
     return re.findall(r'href="/trace/(\w+)', (await browser.get(address)).text)
+
+
+async def pages_of(browser: httpx.AsyncClient, address: str, link: str) -> list[list[str]]:
+    """Return the traces of an address's rows, and those of each page that follows by this link."""
+    pages = []
+    while address:
+        html = (await browser.get(address)).text
+        pages.append(re.findall(r'href="/trace/(\w+)', html))
+        further = re.search(rf'href="([^"]*)">{link}', html)
+        address = further[1].replace("&amp;", "&") if further else ""
+    return pages
 
 
 async def test_the_page_cannot_write(filled: Journal, browser: httpx.AsyncClient, monkeypatch: Any) -> None:
@@ -234,14 +240,24 @@ async def test_tiles_and_lower_half_are_of_the_view(browser: httpx.AsyncClient, 
 
 
 @pytest.mark.filled(40, days=0.5)
-async def test_text_is_searched(browser: httpx.AsyncClient, filled: Journal) -> None:
-    """The search covers prompts, answers and reasons; a text without a word is no filter."""
+async def test_text_is_searched(browser: httpx.AsyncClient, filled: Journal, monkeypatch: Any) -> None:
+    """The search covers prompts, answers and reasons, page by page, and each page for a limited time; a text without a
+    word is no filter."""
     trace = filled.select("SELECT trace_id FROM decisions ORDER BY seq LIMIT 1 OFFSET 7")[0]["trace_id"]
     filled.change(
         "UPDATE observations SET output = ? WHERE type = 'generation' AND trace_id = ?", ('"sell the Zebra now"', trace)
     )
     assert await traces_of(browser, "/?period=7d&text=the+zebra") == [trace]
     assert len(await traces_of(browser, "/?period=7d&text=..")) == 30
+    rows = [row["trace_id"] for row in filled.select("SELECT trace_id FROM decisions ORDER BY start_ns DESC, seq DESC")]
+    with monkeypatch.context() as limits:
+        limits.setattr(overview, "_SEARCH_ROWS", 10)
+        limits.setattr(overview, "_SEARCH_SECONDS", -1)
+        pages = await pages_of(browser, "/?period=7d&text=the+zebra", "Search further")
+    assert pages == [[trace] if trace in rows[at : at + 10] else [] for at in range(0, len(rows) + 1, 10)]
+    filled.change("UPDATE observations SET output = ? WHERE type = 'generation'", ('"buy the Zebra"',))
+    pages = await pages_of(browser, "/?period=7d&text=the+zebra", "Older")
+    assert pages == [rows[:30], rows[30:]]
 
 
 async def test_a_long_trace_is_cut(browser: httpx.AsyncClient) -> None:

@@ -70,14 +70,12 @@ def _addresses() -> Iterator[Finding]:
 
 
 def _rules() -> Iterator[Finding]:
-    off = settings.setting("OBSERVABILITY_ALERT_OFF")
-    if off:
-        from ...alerts import RULE_NAMES
+    from ...alerts import RULE_NAMES
 
-        for name in off:
-            if name.split()[-1].casefold() not in RULE_NAMES:
-                what = f"OBSERVABILITY_ALERT_OFF contains {one_line(name, 40)}, which is not a rule"
-                yield warning("alerts", what, f"the rules are {', '.join(RULE_NAMES)}")
+    for name in settings.setting("OBSERVABILITY_ALERT_OFF"):
+        if name.split()[-1].casefold() not in RULE_NAMES:
+            what = f"OBSERVABILITY_ALERT_OFF contains {one_line(name, 40)}, which is not a rule"
+            yield warning("alerts", what, f"the rules are {', '.join(RULE_NAMES)}")
 
 
 def _last_pass() -> Iterator[Finding]:
