@@ -386,9 +386,9 @@ def test_refused_rows_are_sent_again_on_demand(langfuse: Any) -> None:
 
 
 @pytest.mark.failures_expected
-@pytest.mark.parametrize("where", [0, 40])
+@pytest.mark.parametrize("where", [0, 40, 95])
 def test_a_damaged_journal_is_set_aside_on_demand(where: int, filled: Journal) -> None:
-    """`--fix` sets aside a file damaged at its beginning or in its middle; without `--fix` nothing is changed."""
+    """`--fix` sets aside a file damaged in any part; without `--fix` nothing is changed."""
     filled.close()
     path = settings.journal_path()
     with path.open("r+b") as file:

@@ -78,6 +78,10 @@ def test_doctor_checks_the_second_destination(run: Any, otlp: OtlpServer, monkey
     monkeypatch.setenv("OBSERVABILITY_OTLP_HEADERS", "api-key=another-key-0123")
     weight, what = findings(run)["second destination"]
     assert (weight, what) == ("fault", f"{otlp.url} rejects the headers (HTTP 401: unknown key: [REDACTED:own-secret])")
+    monkeypatch.setenv("OBSERVABILITY_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    weight, what = findings(run)["second destination"]
+    assert (weight, what.partition(": ")[0]) == ("fault", "http://127.0.0.1:9 cannot be reached")
+    monkeypatch.setenv("OBSERVABILITY_OTLP_ENDPOINT", otlp.url)
     # Although a key of Langfuse is missing, the wrong headers of the second destination are still reported.
     monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", "pk-lf-0123456789")
     assert findings(run)["second destination"][0] == "fault"
