@@ -59,7 +59,7 @@ class Cycle:
 
 
 class ObservabilityContext:
-    """Records facts about an agent's work on the trace of that work. Errors of this package never reach the agent."""
+    """Adds facts about an agent's work to the trace of that work. Errors of this package never reach the agent."""
 
     @staticmethod
     def current_trace_id() -> str | None:
@@ -104,7 +104,7 @@ class ObservabilityContext:
             try:
                 _end_cycle(own)
             finally:
-                _end_cycle(own)  # has an effect only if a signal handler interrupted the call above
+                _end_cycle(own)  # has an effect only if a signal handler interrupted the first `_end_cycle`
 
     @staticmethod
     @contextmanager
@@ -129,7 +129,7 @@ class ObservabilityContext:
             agent_name: name of the agent class; for type `model`, the provider of the running generation.
             **kwargs: additional metadata (trading_pair, exchange, ...).
         """
-        try:  # faster than `guarded`: models call this method in every call
+        try:  # faster than `guarded`: the classes in `src/models` call this method at every model call
             observation = latest()
             if observation is not None and observation.ended is not None:
                 observation = current_observation()

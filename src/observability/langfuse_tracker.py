@@ -141,7 +141,7 @@ class LangFuseTracker:
     def flush(self, timeout: float | None = None) -> bool:
         """Journal the queued observations and ship the pending rows; return whether all were shipped in time.
 
-        `timeout` is in seconds. With None, the wait ends a minute after the queue was journalled.
+        `timeout` is in seconds. With None, shipping may take a minute after the queue has been journalled.
         """
         return runtime.flush(timeout)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 
 def lazy_exports(package: str, homes: dict[str, str]) -> Callable[[str], Any]:
-    """Return a `__getattr__` for a package that imports the module of a public name when the name is first used.
+    """Return a package's `__getattr__`. It imports the module of a public name when the name is first used.
 
     Args:
         package: the package's `__name__`.

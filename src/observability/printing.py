@@ -1,4 +1,4 @@
-"""Prints this package's lines at once or not at all: the agent never waits for output, and gets no error."""
+"""Prints this package's lines, or drops those that would have to wait: the agent never waits, and gets no error."""
 
 import os
 import select

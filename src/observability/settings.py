@@ -28,7 +28,7 @@ ENV_FILE = REPO_ROOT / ".env"
 
 # Settings that an operator may also set in `config.py` beside this package. Its values win over the environment.
 CONFIG_NAMES = ("ENABLE_LANGFUSE", "LANGFUSE_FLUSH_INTERVAL", "LANGFUSE_CAPTURE_INPUT", "LANGFUSE_CAPTURE_OUTPUT")
-_LONGEST_WAIT = 1e8  # seconds, three years: the clocks and locks that waits use overflow at longer ones
+_LONGEST_WAIT = 1e8  # seconds (three years); a longer wait would overflow Python's clocks and locks
 _CONFIG_MODULE = ".".join([*(__package__ or "").split(".")[:-1], "config"])
 
 
@@ -158,7 +158,9 @@ def parse_host(name: str, text: str) -> str:
     """
     value = text.strip().rstrip("/")
     if not _HOST.fullmatch(value):
-        raise SettingError(f"{name} must be an address like https://cloud.langfuse.com, without credentials")
+        raise SettingError(
+            f"{name} must be an address like https://cloud.langfuse.com, without user, query or long path parts"
+        )
     return value
 
 
@@ -234,7 +236,7 @@ def parse_names(_name: str, text: str) -> tuple[str, ...]:
 
 
 class QuietHours(NamedTuple):
-    """The hours of a day without alerts, from minute `since` until minute `until` of the day.
+    """The hours of each day in which no alert is sent, from minute `since` until minute `until` of the day.
 
     They are in the time zone `zone`, or in this machine's time zone if `zone` is None.
     """
@@ -303,7 +305,7 @@ SETTINGS: dict[str, tuple[Parser, Any]] = {
     "OBSERVABILITY_SEARCH": (parse_bool, True),  # whether searches keep an index of words beside the journal
     "OBSERVABILITY_EXIT_SECONDS": (parse_seconds, 2.0),  # seconds that writing and sending may take at exit
     "OBSERVABILITY_INSTRUMENT": (parse_instruments, frozenset(INSTRUMENTS)),  # SDKs whose calls are observed
-    "OBSERVABILITY_CYCLES": (parse_names, CYCLES),  # methods each of whose calls becomes one trace
+    "OBSERVABILITY_CYCLES": (parse_names, CYCLES),  # each call of one of these methods becomes a trace
     # whether an answer that begins with BUY, SELL or NOTHING is recorded as a trading signal
     "OBSERVABILITY_INFER_SIGNALS": (parse_bool, True),
     "OBSERVABILITY_ALERT_URLS": (parse_urls, ()),  # apprise addresses that the command `watch` sends alerts to
@@ -311,7 +313,7 @@ SETTINGS: dict[str, tuple[Parser, Any]] = {
     # alert rules to switch off: `slow` for all agents, `WhaleAgent slow` for one agent
     "OBSERVABILITY_ALERT_OFF": (parse_names, ()),
     "OBSERVABILITY_BUDGETS": (parse_text, None),  # parsed later, by budgets/limits.py
-    "OBSERVABILITY_EXEMPT": (parse_names, ("*risk*", "*exit*")),  # agents whose calls no budget refuses
+    "OBSERVABILITY_EXEMPT": (parse_names, ("*risk*", "*exit*")),  # patterns of agents that budgets never stop
     "OBSERVABILITY_REDACT_PATTERNS": (parse_text, None),  # regular expressions of further secrets, one per line
     "OBSERVABILITY_REDACT_ALLOW": (parse_text, None),  # strings that are never redacted, comma-separated
 }
@@ -428,7 +430,7 @@ class Reader:
 def _report(name: str, text: str, error: SettingError, meanwhile: str) -> None:
     if (name, text) not in reported:
         reported.add((name, text))
-        cure = "" if "in .env" in str(error) else " Correct it in .env;"
+        cure = "" if "in .env" in str(error) else " Correct it in .env or the environment;"
         print_now(f"❌ {error}{'.' if cure else ';'}{cure} until then {meanwhile}.", "red", to_stderr=True)
 
 

@@ -352,7 +352,7 @@ def test_a_row_that_sqlite_refuses_takes_along_no_other(bad: dict[str, Any], jou
     assert found[rows[0]["id"]]["input"] == found[rows[2]["id"]]["input"]
     assert len(found) == 4
     assert "[NOT RECORDED" in found[rows[1]["id"]]["status_message"]
-    assert "a rejected row was replaced by a placeholder" in str(internal_errors.failures.last)
+    assert "SQLite rejected a row; a placeholder is stored" in str(internal_errors.failures.last)
 
 
 def test_a_transaction_that_fails_writes_nothing(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:

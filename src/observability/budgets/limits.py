@@ -188,5 +188,5 @@ def _readable(text: str) -> tuple[Budget, ...]:
         try:
             budgets = parse_budgets("; ".join([*(budget.text for budget in budgets), entry]))
         except SettingError as error:
-            warn(f"❌ {error}. Correct it in .env; until then this budget is ignored.", "red")
+            warn(f"❌ {error}. Correct it in .env or the environment; until then this budget is ignored.", "red")
     return tuple(budgets)

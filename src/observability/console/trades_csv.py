@@ -124,7 +124,7 @@ def _scores_of_line(trace_id: str, line: TradeLine, lines: int) -> "tuple[Score,
     try:
         return recording.scores_of_outcome(trace_id, line.pnl_usd, line.pnl_pct, line.note)
     except ValueError as error:
-        raise ValueError(f"line {line.line} of the same trace: {error}" if lines > 1 else str(error)) from None
+        raise ValueError(f"line {line.line}, for this trace, is wrong: {error}" if lines > 1 else str(error)) from None
 
 
 def _numbers(lines: Sequence[TradeLine]) -> str:
@@ -170,7 +170,7 @@ def _trade_line(line: int, cells: list[str], indexes: list[int | None]) -> Trade
 
 def _check_header(names: list[str], column: str, file: Path) -> None:
     if column not in names:
-        raise JournalError(f"{file} has no column {column!r}: name the column with the trace ids: --column NAME")
+        raise JournalError(f"{file} has no column {column!r}: use --column NAME to give the column of the trace ids")
     if not {"pnl_usd", "pnl_pct"} & set(names):
         raise JournalError(f"{file} has no column pnl_usd or pnl_pct: rename the column with the results")
     for name in (column, *_VALUES):
@@ -179,7 +179,7 @@ def _check_header(names: list[str], column: str, file: Path) -> None:
 
 
 def _records(lines: Iterable[str], delimiter: str) -> Iterator[tuple[int, list[str]] | BadLine]:
-    """Yield each record with the number of its first line. From an unclosed quote on, the file is one BadLine."""
+    """Yield each record with its first line's number. If a quote is never closed, yield the rest as one BadLine."""
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
         line = reader.line_num + 1

@@ -221,7 +221,7 @@ def _note_arguments(request: Observation, given: dict[str, Any], hidden: frozens
         elif id(kind) not in IMMUTABLE_IDS:
             arguments[name] = _kept(value, hidden)
             request.size += size_of(arguments[name])
-    request.kwargs = arguments  # assigned once complete, since the recorder may read a running request at any time
+    request.kwargs = arguments  # assigned only when complete, since the recorder may read a running request at any time
 
 
 def _kept(value: Any, hidden: frozenset[str]) -> Any:

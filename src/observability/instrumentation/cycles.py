@@ -36,9 +36,9 @@ def observe_class(cls: type) -> None:
 
 
 def _agent_of(cls: type, method: FunctionType) -> str:
-    """Return the agent's name for the class's cycles. Calls from its file that run outside a cycle get the same name.
+    """Return the agent's name for the class's cycles: the name that calls from the class's file get outside a cycle.
 
-    Outside a folder `agents`, this is the class's name.
+    If the file is in no folder `agents`, return the class's name.
     """
     agent = agent_of_file(method.__code__.co_filename, method.__globals__)
     return cls.__name__ if agent is None or agent.lower() == cls.__name__.lower() else agent

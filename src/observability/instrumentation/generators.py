@@ -95,7 +95,7 @@ def _items(
         try:
             _leave_early(request)
         finally:
-            _leave_early(request)  # has an effect only if a signal handler interrupted the call above
+            _leave_early(request)  # has an effect only if a signal handler interrupted the first `_leave_early`
             items.close()  # type: ignore[attr-defined]
 
 
@@ -125,7 +125,7 @@ async def _async_items(
         try:
             _leave_early(request)
         finally:
-            _leave_early(request)  # has an effect only if a signal handler interrupted the call above
+            _leave_early(request)  # has an effect only if a signal handler interrupted the first `_leave_early`
             await items.aclose()  # type: ignore[attr-defined]
 
 

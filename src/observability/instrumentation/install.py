@@ -33,8 +33,8 @@ def observed(*, importing: bool = False) -> dict[str, list[str]]:
     An asynchronous method is listed under the name of the synchronous method.
 
     Args:
-        importing: first install the hooks, which a command starts without, and import the installed SDKs, since an SDK
-            that is not imported is not listed. `doctor` uses this.
+        importing: first install the hooks (commands start without them) and import every SDK that is present, since an
+            SDK that is not imported is not listed. `doctor` uses this.
     """
     if importing:
         install()
@@ -53,7 +53,7 @@ def observed(*, importing: bool = False) -> dict[str, list[str]]:
 def _import_sdks() -> None:
     modules = dict.fromkeys(module for sdk in SDKS for method in sdk.methods for module in method.modules)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # SDKs warn of old Pythons, and of their own end
+        warnings.simplefilter("ignore")  # SDKs warn that Python is old, or that they themselves are deprecated
         for module in modules:
             with contextlib.suppress(Exception):  # the SDK is missing, broken, or of another version
                 import_module(module)

@@ -1,4 +1,4 @@
-"""Read an SDK's arguments and answer into an observation's fields, on the recorder's thread.
+"""Fills in an observation's fields from the arguments and the answer of an SDK call, on the recorder's thread.
 
 A `Shape` is one API: the names of its arguments, and how its answer and its streamed events are read.
 """
@@ -23,7 +23,7 @@ from ..tracing import (
 from .providers import provider_of
 
 _MAX_DEPTH = 24
-_MAX_PARAMETER = 200  # in characters; a longer argument counts as a prompt, not as a parameter
+_MAX_PARAMETER = 200  # in characters; a longer argument is recorded as metadata, not as a parameter
 _SILENT = frozenset({"stream", "stream_options"})  # not recorded: other columns show whether the answer was streamed
 
 

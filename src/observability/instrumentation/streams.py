@@ -207,7 +207,7 @@ def _dropped(request: Observation) -> None:
 def finish_early(request: Observation, *, remember: bool = True) -> None:
     """End the request of a stream that the caller left early, unless it has ended."""
     if request.ended is None:
-        request.level = "DEFAULT"  # an answer that the caller did not read is not the model's error
+        request.level = "DEFAULT"  # if the answer was not read to its end, that is not the model's error
         request.add_metadata({"response": "read as bytes"} if request.events is None else {"stream": "closed early"})
         finish_request(request, remember=remember)
 

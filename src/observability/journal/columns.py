@@ -11,7 +11,7 @@ class Kind(Enum):
     """The kind of values in a column."""
 
     ID = "hex digits made by this package"
-    NAME = "text, cut to 200 characters: names given by a provider may have any length"
+    NAME = "text, cut to 200 characters, since a provider's names may have any length"
     TEXT = "text"
     JSON = "JSON text"
     INTEGER = "a whole number"

@@ -112,7 +112,7 @@ class JournalConnection:
     def _begin(self, synchronous: str) -> sqlite3.Connection:
         """Begin a write transaction and acquire `self.lock`. Retry every few milliseconds if another process writes.
 
-        SQLite's own retry sleeps up to 100 ms, so that among many busy processes some would wait for seconds.
+        SQLite's own retry sleeps up to 100 ms; with many busy processes, some would wait for seconds.
         """
         deadline = time.monotonic() + BUSY_SECONDS
         wait = _FIRST_RETRY_SECONDS

@@ -5,8 +5,8 @@
 - Finished rows (shipped, local, rejected) are deleted by age; at the size limit, the oldest first.
 - Pending rows are deleted only at the size limit, once no other rows are left; they are counted and reported.
 - Rows that a second destination has not received are deleted like all others; they are counted and reported.
-- Hourly sums are deleted after 400 days; the oldest also when the sums fill a tenth of the size limit. Sums do not
-  count towards the limit, so no row is ever deleted to make room for them.
+- Hourly sums (of calls, tokens and costs) are deleted after 400 days; the oldest also when the sums fill a tenth of
+  the size limit. Sums do not count towards the limit, so no row is ever deleted to make room for them.
 - A migration's backup is deleted at the same age as rows.
 """
 
@@ -92,7 +92,7 @@ class Retention:
     def _count_lost(self, lost: int, what: str) -> None:
         type(self).deleted_pending += lost
         cure = (
-            "Raise OBSERVABILITY_MAX_MB, or OBSERVABILITY_RETENTION_DAYS if they were deleted by age."
+            "Raise OBSERVABILITY_MAX_MB if the journal is full, otherwise OBSERVABILITY_RETENTION_DAYS."
             " To see why they were not sent, run: python -m src.observability doctor."
         )
         failures.note("size limit", f"{what} ({lost})", cure=cure)

@@ -7,9 +7,9 @@ to the migrated journal. Three rules keep this possible:
 2. A migration only adds: a table, a view, an index, a trigger, or a column that may be NULL. `trace_tags`, `leases` and
    `hourly` get no columns, because older code inserts into them by position. A view or a trigger may be replaced.
 3. `PRAGMA user_version` is `FORMAT`. Code with a lower `FORMAT` stops, so raise it only if older code cannot write
-   after the migration. The table `migrations` has the numbers of all later migrations.
+   after the migration. The table `migrations` has the numbers of the migrations above `FORMAT`.
 
-Triggers keep the hourly sums (`hourly`), so that the sums are right even if a process with older code writes. A row
+Triggers update the sums of each hour (table `hourly`), which are therefore right even if older code writes. A row
 counts once it has ended. An open row does not count; a row closed as interrupted counts until its true end replaces it.
 Deleted rows stay counted, since their money stays spent. A provider chooses the model names in its answers, so names
 are cut to 200 characters, and an hour has at most 500 sums, and one more for all further names.

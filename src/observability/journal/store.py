@@ -105,7 +105,7 @@ class Journal(JournalConnection):
         return any(self.select(query, (destination, last, 1)) for query, last in pages)
 
     def pending_observations(self, destination: str, limit: int, max_bytes: int, up_to: int) -> list[Row]:
-        """The oldest pending observations of a destination with a `seq` of at most `up_to`.
+        """Return a destination's oldest pending observations whose `seq` is at most `up_to`.
 
         Returns at most `limit` rows and about `max_bytes` of text. Each row has all tags recorded so far for its trace.
         """
@@ -485,7 +485,7 @@ def _insert_row(db: sqlite3.Connection, statement: str, row: Row) -> None:
     try:
         db.execute(statement, row)
     except _REFUSED as error:
-        failures.note("refused row", f"a rejected row was replaced by a placeholder: {type(error).__name__}: {error}")
+        failures.note("refused row", f"SQLite rejected a row; a placeholder is stored: {type(error).__name__}: {error}")
         db.execute(statement, _placeholder(row, error))
 
 
@@ -502,8 +502,8 @@ def _insert(verb: str, table: str, columns: Sequence[str], where: str = "true") 
     return f"{verb} INTO {table} ({', '.join(columns)}) SELECT {values} WHERE {where}"
 
 
-# An ended row replaces the open row with its id, or a row that was closed as interrupted although the call still ran.
-# An interrupted row is set to open first, so that a trigger subtracts it from the hourly sums.
+# An ended row replaces the row with the same id that is open, or that was closed as interrupted although the call still
+# ran. Such an interrupted row is set to open first, so that a trigger subtracts it from the hourly sums.
 _REOPEN_INTERRUPTED = "UPDATE observations SET state = 'open' WHERE id = ? AND status_message = ? AND state <> 'open'"
 _REPLACE_OPEN = _insert(
     "INSERT OR REPLACE", "observations", OBSERVATION_COLUMNS,

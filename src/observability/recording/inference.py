@@ -57,7 +57,7 @@ def decision_in(answer: str) -> InferredDecision | None:
 
 
 def note_decision(observation: Observation, row: Row) -> list[Row]:
-    """Keep the decision in an ended generation's answer. At the end of an agent's cycle, evaluate the kept decisions.
+    """Extract the decision from an ended generation's answer. When an agent's cycle ends, evaluate its decisions.
 
     Returns the rows of the inferred signals that can be journalled now.
     """

@@ -87,8 +87,8 @@ def _conditional(model: Any) -> list[Any]:
 def _clause(clause: Any) -> Any:
     """Convert a clause, which matches names, to the form that `prices` reads.
 
-    In that form, a string matches a name equal to it. A list matches if any of its clauses does. A dict maps another
-    kind of match to its operand.
+    In that form, a string matches a name equal to it. A list matches if any of its clauses does. Any other
+    kind of match is a dict of the kind and the operand, as in `{"starts_with": "gpt-4"}`.
     """
     if clause is None:
         return []

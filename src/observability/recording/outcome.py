@@ -82,8 +82,8 @@ def outcome_observation(trace_id: str, scores: tuple[Score, ...]) -> Observation
 def rows_of_outcome(journal: Journal, trace_id: str, scores: Sequence[Score], destination: str | None) -> list[Row]:
     """The scores as rows for the destination of their trace, or for `destination` if the journal lacks the trace.
 
-    A score belongs to the generation that made the decision, but a score that is already in the journal keeps its
-    observation.
+    A score is attached to the generation that made the decision. A score that is already in the journal stays
+    attached to the same observation.
     """
     origin = journal.origin_of(trace_id) or {"destination": destination, "environment": "default", "session_id": None}
     decider = journal.decider_of(trace_id)

@@ -21,7 +21,7 @@ from .usage import add_buckets, counts_thinking_beside, usage_buckets
 
 # Maps arguments of `generate_response` to the roles of the messages that they become.
 _MESSAGES = {"system_prompt": "system", "user_content": "user"}
-_LONGEST_SECRET = 4096  # length in characters of a PEM key, the longest secret
+_LONGEST_SECRET = 4096  # in characters; even the longest common secrets, private keys in PEM, are shorter
 _MAX_PARAMETER = 200  # limit in characters: a longer argument is taken for a prompt, not a parameter
 
 
@@ -170,7 +170,7 @@ def _bound(observation: Observation) -> dict[str, Any]:
 
 
 def _parameters(observation: Observation, bound: dict[str, Any]) -> dict[str, Any] | None:
-    """The parameters that `src/models` reported as sent to the provider; if none, the call's short arguments."""
+    """The parameters that `src/models` reported; if none, the call's arguments of up to `_MAX_PARAMETER` characters."""
     if observation.model_parameters is not None:
         return observation.model_parameters
     if observation.type not in ("generation", "embedding"):
@@ -218,10 +218,7 @@ def _output_of(observation: Observation, answer: Answer) -> Any:
 
 
 def _tool_calls_of(observation: Observation) -> Any:
-    """The content of the answer to a call's request, if it has tool calls that the call's result lacks; else None.
-
-    The result lacks them if the call returns only the answer's text.
-    """
+    """The content of the provider's answer, if it calls tools and the call returned only its text; else None."""
     request = observation.request
     answer = request.output if request is not None else None
     returns_text = observation.pieces or observation.output is None or isinstance(observation.output, Reply)
@@ -323,8 +320,8 @@ def _usage_of(answers: list[Answer], provider: str | None) -> tuple[dict[str, in
 def _paid_for(observation: Observation) -> list[Any]:
     """The answers that a call paid for.
 
-    If the call's request was observed, only the answer to it. Otherwise the answers of the inner calls. The call's
-    own answer is added if there is no inner answer, or if it reports a usage that no inner answer reports.
+    If the call's request was observed, this is only the answer to the request. Otherwise, these are the answers of the
+    calls inside this call. This call's own answer is added if there are no others, or if only it has its usage.
     """
     if observation.request is not None:
         return [observation.request.output]

@@ -142,7 +142,7 @@ def _refuse_bad_patterns() -> None:
     try:
         check_patterns()
     except settings.SettingError as error:
-        warn(f"❌ {error}. Correct it in .env; until then no text is recorded.", "red")
+        warn(f"❌ {error}. Correct it in .env or the environment; until then no text is recorded.", "red")
 
 
 def _rows_of(ended: Iterable[Observation]) -> tuple[list[Row], list[Row]]:

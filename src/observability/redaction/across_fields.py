@@ -1,8 +1,8 @@
 """Secrets spread over several fields of a value: a seed phrase, a 64-byte key, an environment secret in chunks.
 
 No single text shows such a secret: each message, row or field may hold one word of a phrase or 16 numbers of a key.
-Redacted data (plain, finite and without cycles) is therefore searched again across its texts: column by column, as in
-`[{"word": …}, {"word": …}]`, and all values in order.
+Redacted data (plain, finite and without cycles) is therefore searched again across its texts: once in each column (the
+texts of one field, such as `word` in `[{"word": …}, {"word": …}]`), and once in all values in order.
 """
 
 import re
@@ -18,8 +18,8 @@ from .wallets import is_secret_numbers
 
 _PHRASE, _KEY = marker(RULE), marker("solana-secret-key")
 _MARKER = regex(r"\[(?:REDACTED|NOT RECORDED):[^\]]{0,80}\]")
-# `_MASKED`, a letter for private use, replaces the marker of a masked phrase. `_BREAK`, which ends a seed phrase,
-# replaces other markers and the middle of a long text.
+# In the searched text, `_MASKED` (from Unicode's private use area) stands for the marker of a masked phrase. `_BREAK`,
+# across which no phrase matches, stands for any other marker and for the middle of a long text.
 _BREAK, _MASKED = "0", "\ue000"
 _READ, _NUMBERS = {str, dict, list, tuple}, {int, float, bool}
 _PLAIN = {str, int, float, bool, type(None)}
@@ -148,15 +148,15 @@ def small_items(value: Any) -> Hashable:
 class Excerpt:
     """The texts that a single search must cover to rule out a secret in any of several values.
 
-    New texts are searched whole. A text that was searched before is left out if it is a value by itself or part of a
-    small dict. In other dicts and lists its two ends are searched again, since a secret may be spread over texts.
+    New texts are searched whole. A text that was searched before is left out if it stands alone or in a dict known to
+    `small_items`. In other containers, its two ends are searched again: a secret may be spread over texts.
     """
 
     def __init__(self, clean: Container[int], secret_numbers: Container[Any]) -> None:
         self.lines: list[str] = []
         self.new: set[Hashable] = set()  # texts, and results of `small_items`, that were not searched before
         self.key_columns: list[tuple[str, ...]] = []
-        self._clean = clean  # hashes of texts, tuples of dict keys and small dicts that were searched before
+        self._clean = clean  # hashes of what was searched before: texts, tuples of the keys of dicts, small dicts
         self._secret_numbers = secret_numbers
         self._left = PIECE  # characters that may still be added
 
@@ -283,7 +283,7 @@ _BYTES, _NUMBERED = 64, 128
 def _without_numbers(value: Any) -> tuple[Any, list[int]]:
     """Mask secret keys that are written as rows of numbers.
 
-    Return the new value and at most 129 of its numbers, which may be part of such a key that continues outside it.
+    Return the new value and its first numbers, at most 129: a secret key may continue in the value's neighbours.
     """
     names, items = (list(value), list(value.values())) if isinstance(value, dict) else (None, list(value))
     numbers: list[int] = []

@@ -206,7 +206,7 @@ _WINDOW, _FORESIGHT = 2048, 640
 
 
 def _in_windows(pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
-    """Yield the matches of `pattern`, of at most `_FORESIGHT` characters. Other threads run between two windows."""
+    """Yield the matches of `pattern`. A match longer than `_FORESIGHT` may be missed or cut."""
     for start in range(0, len(text), _WINDOW):
         for match in pattern.finditer(text, start, start + _WINDOW + _FORESIGHT):
             if match.start() < start + _WINDOW:  # later matches belong to the next window
@@ -451,7 +451,7 @@ _REMARKS = word_set(
 
 
 def _stands_alone(value: str, text: str, after: int) -> bool:
-    """Whether the word after `password:` is the value: it is not a remark, and no word follows as in prose."""
+    """Whether the word after `password:` is the value: it is not a remark, and not followed by a space and a word."""
     goes_on = text[after : after + 1] == " " and text[after + 1 : after + 2].isalpha()
     return not goes_on and value.lower() not in _REMARKS
 

@@ -29,7 +29,7 @@ _DATABASE_USERINFO = regex(
 
 # Minimum length in characters of a token that stands alone before an `@`. User names are shorter, or have no digits.
 _SHORTEST_TOKEN = 12
-_LONGEST_USERINFO = 800  # limit in characters: `_USERINFO` and `_DATABASE_USERINFO` match no more
+_LONGEST_USERINFO = 800  # in characters; more than the longest match of `_USERINFO` or `_DATABASE_USERINFO`
 
 
 def urls(scan: Scan) -> Iterator[Span]:
@@ -136,7 +136,7 @@ def _is_node(host: str, nodes: tuple[str, ...]) -> bool:
 
 
 def _is_key(segment: str, path: str) -> bool:
-    """Whether `segment` is the key: not a placeholder, address or hash, and the first long segment after `path`."""
+    """Whether `segment` is the key: not a placeholder, address or hash, and `path`, before it, has no long segment."""
     if _ADDRESS.fullmatch(segment) or _WORDY_PLACEHOLDER.fullmatch(segment) or not is_value(segment):
         return False
     return all(len(part) < 20 for part in path.split("/"))

@@ -38,7 +38,7 @@ class Form(NamedTuple):
         return letters.lower() if self.ignore_case else letters
 
     def letters_of(self, scan: Scan) -> list[bytes]:
-        """The letters and digits of the text, and those of the text without escapes. `letters` is searched in both."""
+        """The letters and digits of the text, with and without escapes. The caller looks for `letters` in both."""
         return [view.lower() for view in scan.alnum] if self.ignore_case else [*scan.alnum]
 
 
@@ -161,10 +161,7 @@ def _spellings(secret: str, raw: bytes) -> set[str]:
 
 
 def _base64_cores(raw: bytes) -> Iterator[str]:
-    """Yield the letters of base64 that depend on the secret alone, for each position of the secret in encoded data.
-
-    There are three positions, since base64 encodes three bytes as four letters.
-    """
+    """Yield the base64 letters that depend on the secret alone; it may begin at any of three bytes (four letters)."""
     for before in range(3):
         encoded = b64encode(b"\0" * before + raw).decode()
         first, last = -(-before * 8 // 6), (before + len(raw)) * 8 // 6

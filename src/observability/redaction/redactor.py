@@ -92,7 +92,7 @@ def _searched(text: str, rules: Rules) -> str:
     if is_short and hash(text) in rules.clean:
         return text
     original = text
-    # The text is searched again after each change, since a marker may reveal another secret beside it. This is rare.
+    # Search again after each change: a rule may recognise a secret only once a marker stands beside it. This is rare.
     for _ in range(_PASSES):
         masked_text = _masked_beside_markers(text, rules)
         if masked_text is text:
@@ -105,8 +105,8 @@ def _searched(text: str, rules: Rules) -> str:
     return FAILED
 
 
-# A key that was found by its name is also masked in the same row where it has no name: the answer may repeat a key from
-# the prompt.
+# If a key was found by the name beside it, its repetitions in the same row are masked too, even without the name: the
+# answer may repeat a key from the prompt.
 _MOST_KEYS = 64  # maximum number of keys masked in this way per row
 
 
@@ -242,9 +242,9 @@ class Redactor:
         return False
 
     def _are_known(self, finders: Finders, new: list[str]) -> bool:
-        """Whether `finders` are needed only for texts that were searched before, such as a prompt that mentions a key.
+        """Whether `finders` are needed only for texts that were searched before.
 
-        False if there may be a private key in PEM, as its lines may be separate texts and must be searched together.
+        False if a secret may be spread over texts, such as the lines of a PEM key: these must be searched together.
         """
         if finders.spread or pem_keys in finders.others:
             return False
@@ -267,7 +267,7 @@ class Redactor:
         return _redacted(text, rules if self._may_be_spread else rules.without_phrases)
 
     def _whole(self, value: Any) -> Any:
-        # Redact again after each change: a dict key that became `[REDACTED:evm-private-key]` is a secret's name.
+        # Redact again after a change: if a dict key became `[REDACTED:evm-private-key]`, its value must be masked too.
         for _ in range(_PASSES):
             redacted = self.redacted(value, 0)
             value = redacted
@@ -365,7 +365,7 @@ class Redactor:
     def _named(self, name: Any, value: Any, depth: int, check: _Check = is_secret) -> Any:
         """Return the redacted value of a field. It is masked whole if the field has a secret's name."""
         text = _text_of(name)
-        new = self._text(text)  # the redacted name counts too, as the journal will contain it
+        new = self._text(text)  # the redacted name is checked too, as it is the one in the journal
         stronger = text if new is text else max(text, new, key=strength)
         return _masked_field(stronger, self.redacted(value, depth), check)
 

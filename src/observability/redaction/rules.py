@@ -135,7 +135,7 @@ class Rules:
         self.secrets = secrets
         self.made_of = (patterns, allowed, _forks)
         self.own = OwnSecrets(secrets)
-        self.clean: set[int] = set()  # hashes of texts, tuples of dict keys and small dicts that need no second search
+        self.clean: set[int] = set()  # hashes of what needs no second search: texts, keys of a dict, small dicts
         self._allowed = [text for text in map(str.strip, allowed.split(",")) if text]
         self._finders: list[Finder] = [*(rule.spans for rule in RULES[1:]), self._in_decoded]
         phrases, *others = [rule.hint for rule in RULES]
@@ -219,9 +219,10 @@ def names_cookies(name: str) -> bool:
 
 
 def depends_on_others(text: str) -> bool:
-    """Whether the neighbouring texts decide if this text is a secret, or the name of one.
+    """Whether this text must be judged together with its neighbours.
 
-    This is so if the text is the name of a secret or of cookies, or has the length of 32 bytes in hex.
+    It must if it names a secret or cookies (a neighbour may hold them), or is as long as 32 bytes in hex (a neighbour
+    may name them).
     """
     return len(text) in HASH_LENGTHS or strength(text) != NONE or names_cookies(text.removesuffix("s"))
 

@@ -33,7 +33,7 @@ def marker(rule: str) -> str:
 def merged(groups: Iterable[Iterable[Span]]) -> Iterator[Span]:
     """Merge overlapping spans, and yield all spans in order of their start.
 
-    A merged span has the rule of the span with the lowest index in its own group. Each group is sorted
+    Of the spans that are merged into one, the span that came first in its group gives the rule. Each group is sorted
     separately: sorting a hundred thousand spans at once would block other threads.
     """
     ranked = merge(*(sorted((start, -end, rank, rule) for rank, (start, end, rule) in enumerate(g)) for g in groups))
@@ -104,7 +104,7 @@ def shifted(spans: Iterable[Span], offset: int) -> Iterator[Span]:
 
 
 def _blank_before(text: str, at: int) -> int:
-    """Return the position after the last line break or space near and before `at`, or `at` if there is none."""
+    """Return the position after the last line break or space in the `_CUT` characters before `at`; `at` if none."""
     return max(text.rfind("\n", at - _CUT, at), text.rfind(" ", at - _CUT, at)) + 1 or at
 
 
@@ -137,7 +137,7 @@ _OTHERS = frozenset(NOT_ALNUM)
 
 
 def without_escapes(text: str) -> str:
-    """Overwrite escape sequences with as many spaces; return the same object if there are none."""
+    """Overwrite each escape sequence with spaces of the same length; return the same object if there are none."""
     for start, escape in _ESCAPES.items():
         if start in text:
             text = escape.sub("   " if start == "%" else _blanks, text)
@@ -329,7 +329,7 @@ class Scan:
 
     @_View
     def decoded(self) -> Rewritten | None:
-        r"""The text with \u escapes, escaped slashes, HTML quotes and %XX decoded; None if nothing is encoded."""
+        r"""The text with \u, `\/`, HTML quotes and %XX decoded; None if unchanged, or already decoded three times."""
         if self.depth >= _MOST_DECODED:
             return None
         view = Rewritten(self.text, _ENCODED, _decoded)

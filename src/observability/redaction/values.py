@@ -130,7 +130,7 @@ def looks_random(text: str) -> bool:
 
 
 def _is_varied(text: str) -> bool:
-    """Whether `text` has three or more digits, or one digit and words of under three characters on average."""
+    """Whether `text` has at least three digits, or at least one and parts of under three characters on average."""
     digits = digits_of(text)
     return digits >= 3 or (digits > 0 and _words_in(text) * 3 > len(text))
 
@@ -140,7 +140,7 @@ def _words_in(text: str) -> int:
 
 
 def is_made(value: str) -> bool:
-    """Whether `value` looks generated, like a UUID or a key in hex or base64. Public values like addresses do not."""
+    """Whether `value` looks generated: a UUID, or a key in hex or base64. False for public values like addresses."""
     return is_query_key(value) or looks_random(value) or _UUID.match(value) is not None
 
 

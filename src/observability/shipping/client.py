@@ -19,10 +19,10 @@ from ..redaction import redact_line
 from . import genai, otlp, protobuf
 from .connection import Answer, Connection
 
-REQUEST_SECONDS = 20.0  # limit for a request and its answer; the lease for sending must last longer
+REQUEST_SECONDS = 20.0  # limit for a request and its answer; a lease (`Journal.take_lease`) must last longer
 _SHORTEST_SECONDS = 0.05
 _LONGEST_RETRY_AFTER = 3600.0  # limit in seconds for the server's Retry-After
-_GZIP_LEVEL = 1  # takes half the time of a higher level, for three quarters of its saving
+_GZIP_LEVEL = 1  # the fastest level; the default level (6) shrinks the data more, but takes over twice as long
 _GZIP_FORMAT = 31  # zlib's number for gzip, with the largest window
 _PROJECT_ID = re.compile(r"[\w-]{1,100}", re.ASCII)  # has only characters that are safe in a web address
 _MESSAGE = 500  # characters kept of the server's message
@@ -219,7 +219,7 @@ def _reply_to_success(
 
 
 def _reply_to_spans(response: Any) -> ServerReply:
-    """Return REFUSED if the OTLP response is a partial success that rejects spans, else DELIVERED.
+    """Return REFUSED if the OTLP response is a partial success that rejects spans, else DELIVERED. Raise on an error.
 
     https://opentelemetry.io/docs/specs/otlp/#partial-success-1
     """

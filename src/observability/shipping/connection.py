@@ -22,7 +22,7 @@ from .. import settings
 _CONNECT_SECONDS = 5.0  # limit for connecting to one address of the host
 _BODY_SECONDS = 5.0  # limit for an answer's body
 _BODY_BYTES = _HEAD_BYTES = 65_536
-# A connection that was idle for longer is not used again, since Langfuse's Node.js server closes it after 5 seconds.
+# A connection that was idle for over 4 seconds is not reused: Langfuse's Node.js server closes it after 5 seconds.
 _IDLE_SECONDS = 4.0
 _PIECE = 65_536
 
@@ -131,7 +131,7 @@ class Connection:
         return time.monotonic() - self._used_at > _IDLE_SECONDS or bool(poll.poll(0))
 
     def _open(self, host: str, port: int) -> None:
-        """Connect to the first address of the host that answers."""
+        """Try the host's addresses in turn, and connect to the first that answers."""
         failure = OSError(f"{host} has no address")
         for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
             self._socket = socket.socket(family, kind, protocol)  # set before connecting, so that `cut` can abort it

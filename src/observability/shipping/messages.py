@@ -73,7 +73,7 @@ def _part(part: Any) -> Part:
         return _tool_response(result)
     if kind == "thinking":
         return {"type": "reasoning", "content": str(part.get("thinking", ""))}
-    if kind == "message":  # OpenAI's responses list a message as an item beside the tool calls
+    if kind == "message":  # in OpenAI's responses, messages and tool calls are items of one list
         return _text("".join(str(text["content"]) for text in as_message(part, "assistant")["parts"]))
     return _text(part)
 

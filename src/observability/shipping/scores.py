@@ -38,14 +38,15 @@ def replies_to(rows: Sequence[Row], reply: ServerReply) -> list[tuple[ServerRepl
 
 
 def _in_usd(rows: Sequence[Row]) -> set[str]:
-    """The ids of the traces that have an outcome in USD. A percentage in the same trace must not count as a second
-    hit or miss."""
+    """The ids of the traces that have an outcome in USD. If such a trace also has an outcome in percent, only the one
+    in USD counts as a hit or a miss."""
     return {row["trace_id"] for row in rows if row["name"] == "pnl_usd"}
 
 
 def _events_of(row: Row, in_usd: set[str]) -> Iterator[dict[str, Any]]:
-    """Yield the score's events. A signal's action also gets an event with the symbol. A trade's outcome also gets an
-    event with `hit` (1 or 0). Both are sent since Langfuse's metrics API can group and average only scores."""
+    """Yield the score's events. A signal's action also gets an event with the symbol. A trade's outcome (in
+    percent only if there is none in USD) also gets an event `hit` (1 or 0). Langfuse's metrics API can group and
+    average only scores."""
     yield _event(row, _body(row))
     judges = row["name"] == "pnl_usd" or (row["name"] == "pnl_pct" and row["trace_id"] not in in_usd)
     if judges and isinstance(row["value"], int | float):

@@ -19,7 +19,7 @@ from .delivery import Delivery
 _FIRST_BACKOFF_SECONDS = 1.0
 _LONGEST_BACKOFF_SECONDS = 60.0
 _MOST_DOUBLINGS = 16
-_NOTE_SECONDS = 5.0  # pause before marking sent rows in a failing journal again; shorter than LEASE_SECONDS
+_NOTE_SECONDS = 5.0  # pause before sent rows are marked again if the journal failed; shorter than LEASE_SECONDS
 _SHORTEST_PAUSE_SECONDS = 0.1
 _LONGEST_FLUSH_SECONDS = 60.0  # default limit of a flush
 _CUT_SECONDS = 0.1  # how long `stop` waits for the thread after aborting its connection
@@ -58,7 +58,7 @@ class Shipper:
     def flush(self, timeout: float | None) -> bool:
         """Ship pending rows; return whether all are shipped within `timeout` seconds (default: a minute).
 
-        There is one attempt: if a destination is unavailable, the result is False at once.
+        There is one attempt, without retries: if a destination is unavailable, the result is False.
         """
         deadline = time.monotonic() + (_LONGEST_FLUSH_SECONDS if timeout is None else timeout)
         flushes = [worker.flush(deadline) for worker in self.workers]  # a list, so that all start before the first wait
@@ -213,14 +213,14 @@ class Worker:
     def _must_wait(self, delivery: Delivery, urgent: bool) -> bool:
         if delivery.is_refused_plain_http():
             self._report(
-                f"{delivery.destination.host} has no TLS, so your keys would travel unencrypted. Use https://, or set"
-                " LANGFUSE_ALLOW_HTTP=true on a trusted network"
+                f"Nothing is sent to {delivery.destination.host}: your keys would travel unencrypted. Use https://, or"
+                " set LANGFUSE_ALLOW_HTTP=true on a trusted network"
             )
             return True
         return delivery.destination == self._unauthorized or self._backoff.must_wait(urgent)
 
     def _handle(self, destination: settings.AnyDestination, reply: ServerReply | None) -> bool:
-        """Return True if all rows were shipped (`reply` is None). Otherwise back off or, if the keys were rejected,
+        """Return True if no row is left to send (`reply` is None). Otherwise back off or, if the keys were rejected,
         ship nothing until they are corrected."""
         if reply is None:
             self._backoff.reset()

@@ -18,7 +18,7 @@ class Gate(Protocol):
             call: the generation or request.
             model: the requested model, if it is known.
             available: the models of the same provider that may replace the requested model; None if the call is not
-                made by a model of `src/models`.
+                made by a model class of `src/models`.
 
         Raises:
             RuntimeError: `BudgetExceeded` if the call is refused; nothing is reserved then.

@@ -22,7 +22,7 @@ _Result = TypeVar("_Result")
 
 
 class _Announced(NamedTuple):
-    """An agent's name and metadata, given outside a trace, for the caller's next traces in this context."""
+    """An agent's name and metadata, set outside a trace. They apply to the next traces of `caller` in this context."""
 
     caller: str | None
     agent_name: str

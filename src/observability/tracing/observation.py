@@ -66,7 +66,7 @@ class _RareFields:
     id = _LazyId(lambda _: _bits(64) or 1)
     trace_id = _LazyId(_trace_id_of)
     foreign_parent: "ForeignParent | None" = None  # an active OpenTelemetry span of another library
-    is_automatic = False  # True for the cycle of a method that OBSERVABILITY_CYCLES has wrapped
+    is_automatic = False  # True for a cycle that is a call of a method named in OBSERVABILITY_CYCLES
     pieces_left_out = 0
     model_parameters: dict[str, Any] | None = None
     model: str | None = None
@@ -167,7 +167,7 @@ class Observation(_RareFields):
         return root
 
     def response_size(self) -> int:
-        """The approximate number of characters in the providers' own responses. Reading each takes microseconds."""
+        """The approximate number of characters in the providers' responses. Reading one response takes microseconds."""
         replies = [reply for reply in (self.output, *self.replies) if type(reply) is Reply]
         size = sum(weight_of(reply.raw_response) for reply in replies)
         if self.complete is not None:  # if so, the output is the answer to an SDK's request

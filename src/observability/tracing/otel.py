@@ -23,14 +23,14 @@ class ForeignParent(NamedTuple):
 
 
 def foreign_parent() -> ForeignParent | None:
-    """The active span of another library, or None. Needs `opentelemetry.trace` imported, and `active()` not empty."""
+    """The active span of another library. `opentelemetry.trace` must be imported, and `active()` must not be empty."""
     span = modules["opentelemetry.trace"].get_current_span()
     active = span.get_span_context()
     return ForeignParent(active.trace_id, active.span_id, span) if active.is_valid else None
 
 
 def experiment_of(parent: ForeignParent) -> dict[str, Any]:
-    """The attributes of the span's Langfuse experiment, as the SDK passes them to children of the span.
+    """The attributes of the Langfuse experiment that the span belongs to. The SDK copies them to the span's children.
 
     Runs on the recorder's thread, since reading a span's attributes takes the span's lock.
     """

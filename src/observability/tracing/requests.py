@@ -1,4 +1,4 @@
-"""Begins requests of SDK methods to providers, and assigns each request to the generation around it.
+"""Begins the observation of an SDK's request to a provider, and assigns it to the generation around it.
 
 A request inside a generation (`generate_response`, `observe_llm`) is held until the generation ends
 (`current.finish`). A single request is merged into the generation's row; several requests get rows below it.

@@ -23,8 +23,8 @@ class Signal(NamedTuple):
 
     @classmethod
     def of(cls, action: Any, confidence: Any, reasoning: Any, symbol: Any, extra: dict[str, Any]) -> "Signal":
-        """Return the signal. If its action or confidence is unknown, the given value is kept and the signal is marked
-        invalid."""
+        """Return the signal. If the action is not BUY, SELL or NOTHING, or the confidence is not a number, the given
+        value is kept and the signal is marked invalid."""
         text = str(action)
         action = text.strip().upper()
         number = _percent(confidence)

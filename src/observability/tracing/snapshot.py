@@ -20,7 +20,7 @@ from .attributes import PerClass, field_of, fields_of, has_class, is_dataclass, 
 
 
 class Reply(NamedTuple):
-    """A snapshot of a result that contains a model's answer. Later changes by the caller do not affect it."""
+    """The parts of a result that contains a model's answer. Later changes by the caller do not affect `content`."""
 
     content: Any
     usage: Any
@@ -48,7 +48,7 @@ def reply_of(result: Any) -> Any:
     except AttributeError:  # not a `ModelResponse`
         content, usage, model, raw = _read_slowly(result)
     if content is None:
-        # None counts as content if the instance has it, but not if only its class has it.
+        # A `content` of None counts if it is set on the instance; a class's default of None does not.
         content = field_of(result, "content", _NOTHING)
     if content is _NOTHING:
         return snapshot(result)

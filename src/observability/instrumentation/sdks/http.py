@@ -47,9 +47,9 @@ class _Post(Shape):
         return super().hidden | {_OPEN}
 
     def complete(self, request: Observation) -> None:
-        """Complete the request from its HTTP body.
+        """Fill in the request's fields from its HTTP body.
 
-        A request that is recorded while it is open is completed twice. Its body is read only the first time.
+        This runs twice for a request that is recorded before it ends. The body is read only the first time.
         """
         url = request.kwargs.get(_URL)
         if url is not None:
