@@ -110,7 +110,7 @@ def evaluations(decisions: Iterable[Row], stats: Iterable[CallStats], by: str) -
 
 
 def calibration(decisions: Iterable[Row]) -> list[ConfidenceClass]:
-    """Group decisions by confidence, and return the cases and hits of each class, lowest class first.
+    """Group decisions by confidence, and return the numbers of cases and hits in each class, lowest class first.
 
     Decisions of unknown confidence are left out.
     """

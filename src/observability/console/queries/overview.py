@@ -125,7 +125,7 @@ def actions_by_bucket(journal: Journal, rows: Filter, buckets: Buckets) -> list[
 
 
 def outcomes_by_confidence(journal: Journal, rows: Filter, classes: int) -> list[Row]:
-    """Divide confidences (0 to 100) into `classes` intervals. Return the mean, cases and hits of each, lowest first."""
+    """Divide confidences (0 to 100) into `classes` intervals. Return mean confidence, cases and hits of each."""
     return journal.select(
         "SELECT avg(confidence) AS confidence, count(*) AS cases, sum(hit) AS hits FROM decided"
         f" WHERE {_DECIDED} AND hit IS NOT NULL AND confidence IS NOT NULL"
