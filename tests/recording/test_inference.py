@@ -131,7 +131,7 @@ def test_an_agents_own_cycle_is_the_methods(journal: Any) -> None:
     """A cycle method that opens a cycle itself makes only one cycle. A failure of the method is the cycle's failure."""
 
     class FundingAgent:
-        def run_monitoring_cycle(self) -> None:
+        def run_monitoring_cycle(self, symbol: str) -> None:
             with ObservabilityContext.agent_cycle("FundingAgent", "funding", input="rates") as cycle:
                 cycle.set_output("held")
                 raise ValueError("no rates")
@@ -140,7 +140,7 @@ def test_an_agents_own_cycle_is_the_methods(journal: Any) -> None:
         FundingAgent.run_monitoring_cycle, "FundingAgent"
     )
     with pytest.raises(ValueError, match="no rates"):
-        FundingAgent().run_monitoring_cycle()
+        FundingAgent().run_monitoring_cycle("BTC")
     (row,) = journal.observations()
     assert (row["name"], row["agent"], row["level"]) == ("FundingAgent", "FundingAgent", "ERROR")
     assert (row["input"], row["output"], row["metadata"]["agent_type"]) == ("rates", "held", "funding")

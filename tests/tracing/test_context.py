@@ -219,6 +219,7 @@ def test_an_exception_ends_its_cycle(journal: Any) -> None:
         1 / 0  # noqa: B018
     (root,) = journal.observations()
     assert (root["level"], root["status_message"]) == ("ERROR", "ZeroDivisionError: division by zero")
+    assert (root["input"], root["output"]) == (None, None)
 
 
 def test_an_interrupted_cycle_is_no_fault(journal: Any) -> None:
