@@ -143,6 +143,18 @@ def test_what_cannot_be_written_at_the_end_is_counted(
 
 
 @pytest.mark.failures_expected
+def test_a_disk_that_hangs_at_the_end_is_not_waited_for(disk: Disk, over: Recorder) -> None:
+    """If the journal is not written in time, `stop` returns False, and all observations are counted as lost."""
+    disk.open.clear()
+    for _ in range(60):
+        over.on_end(ended())
+    began = time.monotonic()
+    assert not over.stop(0.05)
+    assert time.monotonic() - began < 1
+    assert over.dropped == 60
+
+
+@pytest.mark.failures_expected
 def test_our_own_mistake_costs_one_batch(disk: Disk, over: Recorder) -> None:
     """Only an OSError is retried: a batch with another error is dropped, and later batches are written."""
     disk.error = TypeError("our mistake")
@@ -177,15 +189,26 @@ def test_a_thread_that_ends_is_begun_again_by_the_next_call(
     """If the recorder's thread is killed, one line reports it; the next call restarts the thread, and is recorded."""
     over.on_end(ended())
     assert over.flush(5)
-    thread = over._thread
-    assert thread is not None
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit))
-    wait_until(lambda: not thread.is_alive())
+    kill_thread(over)
     assert "the recorder's thread ended (SystemExit" in (internal_errors.failures.last or "")
     assert "The next call restarts the thread" in capsys.readouterr().err
     over.on_end(ended())
     assert over.flush(5)
     assert over.journalled == 2
+    disk.error = OSError("No space left on device")
+    over.on_end(ended())
+    wait_until(lambda: over._failing)
+    kill_thread(over)
+    assert (over.dropped, over.waiting) == (1, 0)  # the observation that was being written
+
+
+def kill_thread(over: Recorder) -> None:
+    """Raise SystemExit in the recorder's thread, and wait for its end."""
+    thread = over._thread
+    assert thread is not None
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit))
+    over._wake.set()
+    wait_until(lambda: not thread.is_alive())
 
 
 @pytest.mark.slow
@@ -194,7 +217,8 @@ def test_a_thread_that_ends_is_begun_again_by_the_next_call(
 def test_what_cannot_start_yet_starts_later(
     fails: str, disk: Disk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """While recording cannot start, calls are queued. Half a second after a failed start, a call tries again."""
+    """While recording cannot start, calls are queued. Half a second after a failed start, a call or a flush tries
+    again."""
     errors = {
         "no thread": RuntimeError("can't start new thread"),
         "no descriptor": OSError(24, "Too many open files"),
@@ -222,9 +246,10 @@ def test_what_cannot_start_yet_starts_later(
     assert capsys.readouterr().err.count("recording cannot start now") == 1
     at_the_limit.clear()
     time.sleep(0.55)
-    recorder.on_end(ended())
+    if fails != "no module":
+        recorder.on_end(ended())
     assert recorder.flush(5)
-    assert len(disk.written) == 6
+    assert len(disk.written) == (5 if fails == "no module" else 6)
     assert recorder.stop(5)
 
 
