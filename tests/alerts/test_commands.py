@@ -113,6 +113,24 @@ def test_rows_that_are_not_delivered(made: Journal, webhook: Webhook, monkeypatc
     ]
 
 
+def test_late_rows_are_one_incident_until_delivery_is_prompt(
+    made: Journal, watcher: Callable[[], Watcher], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An incident of rule `unshipped` begins when the oldest row is older than 30 minutes, and ends when it is not
+    older than ten."""
+    for name, value in (("HOST", "http://127.0.0.1:9"), ("PUBLIC_KEY", "pk-lf-x"), ("SECRET_KEY", "sk-lf-x")):
+        monkeypatch.setenv(f"LANGFUSE_{name}", value)
+    to = settings.destination()
+    assert to is not None
+    running = watcher()
+    changes = []
+    for ended, now in ((0, 30), (0, 31), (20, 40), (55, 65), (55, 66)):  # minutes
+        made.change("UPDATE observations SET state = 'local'")
+        append(made, [cycle(T0 + ended * MINUTE_NS, seconds=0, state="pending", destination=to.label)])
+        changes.append([incident.closing for incident in running.run_pass(T0 + now * MINUTE_NS)])
+    assert changes == [[], [""], [], ["recovered"], []]
+
+
 def test_a_budget_at_85_and_at_100_percent(
     made: Journal, watcher: Callable[[], Watcher], webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:

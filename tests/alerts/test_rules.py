@@ -1,6 +1,8 @@
 """One agent's events become incidents: with few data, over a long time, and in unusual orders."""
 
 import json
+import random
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -11,11 +13,13 @@ from src.observability.alerts.past import Day
 from tests.alerts.agents import DAY_NS, HOUR_NS, MINUTE_NS, T0
 
 
-def calls(monitor: Monitor, bad: str, first_ns: int, step_ns: int = 15 * MINUTE_NS) -> Iterator[Incident]:
+def calls(
+    monitor: Monitor, bad: str, first_ns: int, step_ns: int = 15 * MINUTE_NS, usd: float = 0.01
+) -> Iterator[Incident]:
     """Feed the monitor one call per character (x: failed) with its trace's end; yield incidents that begin or end."""
     for number, kind in enumerate(bad):
         at = first_ns + number * step_ns
-        yield from monitor.feed(Call(at, f"trace{number}", kind == "x", seconds=2.0, cost_usd=0.01))
+        yield from monitor.feed(Call(at, f"trace{number}", kind == "x", seconds=2.0, cost_usd=usd))
         yield from monitor.feed(TraceEnd(at, f"trace{number}", None if kind == "x" else True))
 
 
@@ -50,6 +54,44 @@ def test_an_incident_ends_once_trials_are_as_usual_again() -> None:
     assert [*calls(monitor, ".x.x.x.x", T0 + DAY_NS)] == []
     (ended,) = calls(monitor, "." * 12, T0 + DAY_NS + 2 * HOUR_NS)
     assert (ended.rule, ended.closing) == ("failing", "recovered")
+
+
+def test_a_shift_of_confidence_names_its_first_decision() -> None:
+    """If the confidences of an agent's decisions shift, the incident begins with the first decision of the shift, and
+    ends once the confidences are as before."""
+    monitor, chance = Monitor.new("A", T0), random.Random(1)
+
+    def decide(mean: float, count: int, first_ns: int) -> Iterator[Incident]:
+        for number in range(count):
+            confidence = chance.gauss(mean, 5)
+            at = first_ns + number * 15 * MINUTE_NS
+            yield from monitor.feed(DecisionEvent(at, f"{mean} {number}", "BUY", confidence, "BTC", True))
+
+    assert [*decide(70, 96 * 5, T0)] == []
+    (shift,) = decide(45, 60, T0 + 5 * DAY_NS)
+    assert (shift.rule, shift.since_ns, shift.last_good, shift.first_bad) == (
+        "confidence", T0 + 5 * DAY_NS, "70 479", "45 0",
+    )  # fmt: skip
+    assert re.fullmatch(r"the last \d\d decisions had a mean confidence of 4[3-7] %, the 384 .* 70 %", shift.text)
+    assert [*decide(70, 90, T0 + 6 * DAY_NS)] == [shift]
+    assert shift.closing == "recovered"
+
+
+def test_an_unusual_spend_ends_after_two_usual_hours() -> None:
+    """An incident of rule `spend` ends after two hours of usual spend, whether the agent makes calls in them or not."""
+    monitor = Monitor.new("A", T0)
+    list(calls(monitor, "." * 96 * 10, T0))
+    at = T0 + 10 * DAY_NS
+    (dear,) = calls(monitor, "." * 20, at, usd=1.0)
+    assert (dear.rule, dear.since_ns, dear.closed_ns) == ("spend", at, None)
+    assert "USD more than usual were spent in" in dear.text
+    at += 5 * HOUR_NS
+    assert [*calls(monitor, "." * 20, at)] == [dear]
+    assert (dear.closing, dear.closed_ns) == ("recovered", at + 2 * HOUR_NS)
+    (dear,) = calls(monitor, "." * 20, at + 5 * HOUR_NS, usd=1.0)
+    assert [item.rule for item in monitor.check(at + 12 * HOUR_NS - 1)] == ["silent"]
+    assert [*monitor.check(at + 12 * HOUR_NS)] == [dear]
+    assert dear.closing == "recovered"
 
 
 def test_an_agent_that_is_not_run_any_more_is_retired() -> None:

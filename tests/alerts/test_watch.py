@@ -97,6 +97,17 @@ def test_a_pass_that_fails_counts_nothing(made: Journal, watcher: Start, webhook
     assert "7 of 7 calls failed" in webhook.received[0]["message"]
 
 
+def test_an_agent_that_is_gone_is_forgotten(made: Journal, watcher: Start) -> None:
+    """An agent that has not run for sixty days is deleted from the alerts' file."""
+    append(made, [cycle(T0, "Gone"), cycle(T0 + DAY_NS, "Gone"), cycle(T0 + 59 * DAY_NS)])
+    watcher().run_pass(T0 + 60 * DAY_NS)
+    assert watcher().store.monitors().keys() == {"Gone", "WhaleAgent"}
+    running = watcher()
+    running.run_pass(T0 + 62 * DAY_NS)
+    assert running.store.monitors().keys() == {"WhaleAgent"}
+    assert running.store.select("SELECT agent FROM days WHERE agent = 'Gone'") == []
+
+
 def test_a_watch_of_every_hour_is_no_machine_that_sleeps(made: Journal, watcher: Start, webhook: Webhook) -> None:
     """A `watch` that runs hourly finds a silent agent, although its first two runs were only a minute apart."""
     at = usual_days(made, 15)

@@ -333,6 +333,7 @@ def test_spans_of_other_libraries_nest_below_a_request(
     decide()
     rows = journal.observations()
     assert [f"{context.span_id:016x}" for context in seen] == [row["id"] for row in rows]
+    assert not trace.get_current_span().get_span_context().is_valid
 
 
 def test_an_sdks_answer_is_weighed_with_all_it_holds() -> None:
