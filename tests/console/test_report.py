@@ -94,7 +94,8 @@ def test_tiles_are_what_pandas_computes(judged: Journal, report: Callable[..., s
     unpriced = (calls["cost_usd"].isna() & ~calls["failed"]).sum()
     hits = int((cases["gain"] > 0).sum())
     low, high = wilson(hits, len(cases))
-    tiles = tiles_of(report())
+    html = report()
+    tiles = tiles_of(html)
     assert tiles["Spend"] == (
         f"${spend:.2f}" if spend >= 1 else f"${spend:.2g}",
         f"and {unpriced} calls of unknown price",
@@ -107,6 +108,7 @@ def test_tiles_are_what_pandas_computes(judged: Journal, report: Callable[..., s
     )
     net = profit - spend
     assert tiles["Net profit"][0] == f"{'-' if net < 0 else '+'}${abs(net):,.2f}"
+    assert f'class="figure {"bad" if net < 0 else "good"}">{tiles["Net profit"][0]}' in html
 
 
 def test_charts_and_tiles_have_one_source(judged: Journal, report: Callable[..., str]) -> None:
@@ -143,11 +145,14 @@ def table_of(html: str, title: str) -> pd.DataFrame:
 
 @pytest.mark.parametrize("by", ["agent", "model"])
 def test_comparisons_are_what_pandas_computes(by: str, judged: Journal, report: Callable[..., str]) -> None:
-    """The tables' calls, failures, decisions, outcomes, hits and profit are right; a decision's model is its call's."""
+    """The tables' calls, failures, decisions, outcomes, hits, profit and net are right, and `≤` marks a net without all
+    prices; a decision's model is its call's."""
     rows = frame(judged)
     models = rows[rows["type"] == "generation"].set_index("trace_id")["model"]
     rows["model"] = rows["model"].fillna(rows["trace_id"].map(models))
-    table = table_of(report(), f"{by.capitalize()}s").set_index(by)
+    html = report()
+    assert "p50 and p95 are those of" not in html  # all calls are timed
+    table = table_of(html, f"{by.capitalize()}s").set_index(by)
     assert sorted(table.index) == sorted(rows[by].unique())
     for name, row in table.iterrows():
         own = rows[rows[by] == name]
@@ -161,6 +166,10 @@ def test_comparisons_are_what_pandas_computes(by: str, judged: Journal, report: 
         )
         usd = cases["pnl_usd"].dropna()
         assert row["profit"] == (f"{'-' if usd.sum() < 0 else '+'}${abs(usd.sum()):,.2f}" if len(usd) else "–")
+        net, unpriced = usd.sum() - calls["cost_usd"].sum(), (calls["cost_usd"].isna() & ~calls["failed"]).any()
+        is_known = len(usd) and not (unpriced and calls["cost_usd"].isna().all())
+        bound = "≤ " if unpriced else ""
+        assert row["net"] == (f"{bound}{'-' if net < 0 else '+'}${abs(net):,.2f}" if is_known else "–")
         took = sorted((calls["end_ns"] - calls["start_ns"]) / 1e6)
         middle = took[-(-len(took) // 2) - 1]
         assert row["p50"] == (f"{middle:.0f} ms" if middle < 1000 else f"{middle / 1000:.1f} s")
@@ -240,12 +249,37 @@ def test_unknown_is_shown_as_unknown(report: Callable[..., str]) -> None:
     assert "Spend by" not in html
 
 
+def test_calls_are_grouped_by_prompt_and_by_error(decide: Any, made: Journal, report: Callable[..., str]) -> None:
+    """A call's prompt is its system message, or its first line; first lines and errors that differ in decimals or long
+    numbers are one."""
+    whale = [{"role": "system", "content": "You watch 1000 whales"}, {"role": "user", "content": "now"}]
+    for value, failure, outcome in (
+        (whale, "limit 1234567 reached", {"pnl_usd": 3.0}),
+        (whale, None, {}),
+        ({"prompt": "BTC at 65432.1\nsell?"}, "limit 7654321 reached", {"pnl_usd": -1.0}),
+        ({"prompt": "BTC at 70000.5\nsell?"}, "gone", {}),
+        ({"prompt": "BTC at 71000.5\nsell?"}, None, {}),
+        ({"prompt": "ETH?"}, None, {}),
+    ):
+        trace_id = decide(calls=[("m", "failed" if failure else 0.5)], **outcome)
+        change = "UPDATE observations SET input = ?, status_message = ? WHERE type = 'generation' AND trace_id = ?"
+        made.change(change, (json.dumps(value), failure, trace_id))
+    html = report("--since", "1970-01-01")
+    assert table_of(html, "Prompts").iloc[:, [0, 1, 2, 4, 5, 7]].to_numpy().tolist() == [
+        ["BTC at #", "3", "66.7 %", "$0.50", "1", "-$1.00"],
+        ["You watch 1000 whales", "2", "50.0 %", "$0.50", "1", "+$3.00"],
+        ["ETH?", "1", "0.0 %", "$0.50", "0", "–"],
+    ]
+    assert re.findall(r'(\d)×</b><span class="reason">([^<]*)', html) == [("2", "limit # reached"), ("1", "gone")]
+
+
 def test_a_quiet_hour_has_its_place(report: Callable[..., str]) -> None:
     """A chart shows hours without calls as gaps between busy hours, up to the current hour."""
     hours = (50, 20, 0)
     _append(*(_call(60 * hour, cost_usd=0.01) for hour in hours))
     bars = marks_of(report(), "Spend by model")
     assert len(bars) == 26  # buckets of two hours
+    assert all(re.fullmatch(r"\d\d \w{3} \d\d:00", date) for date, _ in bars)
     assert [sum(figures.values()) > 0 for _, figures in bars].count(True) == 3
 
 
@@ -280,7 +314,11 @@ def test_axes_end_at_round_numbers() -> None:
 def test_a_line_is_broken_where_nothing_is_known() -> None:
     """An unknown value breaks the line of a chart; a lone point stays visible."""
     assert line([None, None]).paths == []
-    assert len(line([1, 2, None, 3, None, 4, 5]).paths) == 3
+    assert line([1, 2, None, 3, None, 4, 5]).paths == [
+        "M0.0 21.2L16.7 16.4",
+        "M49.0 11.6L51.0 11.6",
+        "M83.3 6.8L100.0 2.0",
+    ]
 
 
 def test_buckets_cover_the_period() -> None:

@@ -95,7 +95,8 @@ async def test_path_tricks_lead_nowhere(browser: httpx.AsyncClient, path: str) -
 async def test_only_reading(browser: httpx.AsyncClient) -> None:
     """Methods other than GET and HEAD are refused."""
     for method in ("POST", "PUT", "DELETE", "OPTIONS"):
-        assert (await browser.request(method, "/")).status_code == 405
+        answer = await browser.request(method, "/")
+        assert (answer.status_code, answer.text) == (405, "This page is read-only.\n")
 
 
 async def test_before_the_first_agent_the_page_waits(browser: httpx.AsyncClient) -> None:

@@ -208,7 +208,7 @@ def _error_group(message: str, calls: Sequence[Row]) -> ErrorGroup:
 
 def _without_numbers(text: str) -> str:
     """Return a text as one line. Ids, decimals and numbers of four or more digits are replaced by `#`."""
-    return plain(re.sub(r"[0-9a-f]{12,}|\d{4,}|\d+\.\d+", "#", " ".join(text[:1_000].split())))[:_MAX_TEXT]
+    return plain(re.sub(r"\d+\.\d+|[0-9a-f]{12,}|\d{4,}", "#", " ".join(text[:1_000].split())))[:_MAX_TEXT]
 
 
 def calibration(journal: Journal, rows: Filter) -> list[ConfidenceClass]:
