@@ -411,7 +411,7 @@ def test_damage_that_only_a_read_meets_is_set_aside_too(journal: Any) -> None:
     db.close()
     with journal.path.open("r+b") as file:
         file.seek((page - 1) * size)
-        file.write(os.urandom(size))
+        file.write(bytes(size))
     ObservabilityContext.record_outcome(row["trace_id"], pnl_usd=1)
     ask("after")
     assert [row["model_parameters"]["prompt"] for row in journal.observations()] == ["after"]

@@ -89,12 +89,15 @@ def test_an_answer_is_read_to_its_end(answer: bytes, status: int, body: bytes, s
     assert (result.status, result.body, result.is_whole) == (status, body, True)
 
 
-def test_two_requests_use_one_connection(serve: Serve) -> None:
-    """The second request reuses the connection, and gets its own answer."""
+def test_two_requests_use_one_connection(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second request reuses the connection, and gets its own answer. After a pause, a new connection is opened."""
     one, two = (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d" % number for number in (1, 2))
     connection = Connection(serve(answering(one, two)))
     bodies = [connection.request("GET", "/", {}, b"", 5).body for _ in range(2)]
     assert bodies == [b"1", b"2"]
+    assert connection.request("GET", "/", {}, b"", 5).body == b"1"
+    monkeypatch.setattr("src.observability.shipping.connection._IDLE_SECONDS", 0.0)
+    assert connection.request("GET", "/", {}, b"", 5).body == b"1"
     connection.close()
 
 
@@ -108,6 +111,7 @@ def test_a_connection_that_the_server_closed_is_made_anew(serve: Serve) -> None:
 
 
 BOMB = gzip.compress(b"\0" * 60_000_000, 9)
+CHUNK = b"400\r\n" + b"x" * 1024 + b"\r\n"
 
 
 @pytest.mark.parametrize(
@@ -115,7 +119,7 @@ BOMB = gzip.compress(b"\0" * 60_000_000, 9)
     [
         pytest.param(b"Content-Length: 4000000000\r\n\r\n" + b"x" * 10_000_000, id="a length of 4 GB"),
         pytest.param(b"\r\n" + b"x" * 10_000_000, id="no length"),
-        pytest.param(b"Transfer-Encoding: chunked\r\n\r\n" + b"400\r\n" + b"x" * 1024 + b"\r\n" * 10_000, id="chunks"),
+        pytest.param(b"Transfer-Encoding: chunked\r\n\r\n" + CHUNK * 10_000, id="chunks"),
         pytest.param(
             b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s" % (len(BOMB), BOMB), id="a bomb of gzip"
         ),

@@ -108,33 +108,48 @@ def test_a_cycle_and_its_failure(otlp: OtlpServer, journal: Any) -> None:
     assert otlp.batches[0].resource_spans[0].schema_url == "https://opentelemetry.io/schemas/1.41.0"
 
 
+CALL = {"type": "tool_call", "id": "c1", "name": "price", "arguments": {"symbol": "BTC"}}
+RESULT = {"type": "tool_call_response", "id": "c1", "response": "97000"}
+PRICE = {"name": "price", "arguments": '{"symbol": "BTC"}'}
+
+
 @cases(
-    ("message", "parts"),
+    ("message", "role", "parts"),
     [
-        ({"role": "assistant", "content": None, "tool_calls": [
-            {"id": "c1", "type": "function", "function": {"name": "price", "arguments": '{"symbol": "BTC"}'}}]},
-         [{"type": "tool_call", "id": "c1", "name": "price", "arguments": {"symbol": "BTC"}}]),
-        ({"role": "tool", "tool_call_id": "c1", "content": "97000"},
-         [{"type": "tool_call_response", "id": "c1", "response": "97000"}]),
+        ({"role": "assistant", "content": None, "tool_calls": [{"id": "c1", "type": "function", "function": PRICE}]},
+         "assistant", [CALL]),
+        ({"role": "assistant", "content": "", "function_call": PRICE}, "assistant", [CALL | {"id": None}]),
+        ({"role": "assistant", "tool_calls": ["odd"]}, "assistant", [{"type": "text", "content": "odd"}]),
+        ({"type": "function_call", "id": "fc", "call_id": "c1", **PRICE}, "assistant", [CALL]),
+        ({"type": "function_call", "call_id": "c1", "name": "price", "arguments": "{"}, "assistant",
+         [CALL | {"arguments": "{"}]),
+        ({"type": "function_call_output", "call_id": "c1", "output": "97000"}, "tool", [RESULT]),
+        ([{"type": "message", "content": [{"type": "output_text", "text": "so"}]},
+          {"type": "function_call", "call_id": "c1", **PRICE}], "user", [{"type": "text", "content": "so"}, CALL]),
+        ({"role": "tool", "tool_call_id": "c1", "content": "97000"}, "tool", [RESULT]),
+        ({"role": "tool", "tool_name": "price", "content": "97000"}, "tool", [RESULT | {"id": "price"}]),
+        ({"role": "function", "name": "price", "content": "97000"}, "tool", [{"type": "text", "content": "97000"}]),
         ({"role": "assistant", "content": [
             {"type": "thinking", "thinking": "hm"}, {"type": "tool_use", "id": "t1", "name": "price", "input": {}}]},
-         [{"type": "reasoning", "content": "hm"}, {"type": "tool_call", "id": "t1", "name": "price", "arguments": {}}]),
-        ({"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1", "content": "97000"}]},
-         [{"type": "tool_call_response", "id": "t1", "response": "97000"}]),
+         "assistant", [{"type": "reasoning", "content": "hm"}, CALL | {"id": "t1", "arguments": {}}]),
+        ({"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "content": "97000"}]},
+         "user", [RESULT]),
         ({"role": "model", "parts": [{"text": "so"}, {"function_call": {"name": "price", "args": {"symbol": "BTC"}}}]},
-         [{"type": "text", "content": "so"},
-          {"type": "tool_call", "id": None, "name": "price", "arguments": {"symbol": "BTC"}}]),
+         "assistant", [{"type": "text", "content": "so"}, CALL | {"id": None}]),
+        ({"role": "user", "parts": [{"functionResponse": {"name": "price", "response": "97000"}}]},
+         "user", [RESULT | {"id": "price"}]),
         ({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "[image/png, 9 bytes]"}}]},
-         [{"type": "text", "content": '{"type": "image_url", "image_url": {"url": "[image/png, 9 bytes]"}}'}]),
-        ("just text", [{"type": "text", "content": "just text"}]),
-        ({"symbol": "BTC"}, [{"type": "text", "content": '{"symbol": "BTC"}'}]),
+         "user", [{"type": "text", "content": '{"type": "image_url", "image_url": {"url": "[image/png, 9 bytes]"}}'}]),
+        ({"role": "developer", "content": ["a", {"type": "input_text", "text": "b"}, {"type": "text", "text": 5}]},
+         "system", [{"type": "text", "content": text} for text in ("a", "b", '{"type": "text", "text": 5}')]),
+        ({"content": "no role"}, "user", [{"type": "text", "content": "no role"}]),
+        ("just text", "user", [{"type": "text", "content": "just text"}]),
+        ({"symbol": "BTC"}, "user", [{"type": "text", "content": '{"symbol": "BTC"}'}]),
     ],
 )  # fmt: skip
-def test_messages_of_each_form(message: Any, parts: list[dict[str, Any]]) -> None:
-    """Tool calls and results of OpenAI, Anthropic and Gemini are converted; any other message becomes text."""
-    (converted,) = input_messages([message])
-    assert converted["parts"] == parts
-    assert converted["role"] in ("user", "assistant", "tool")
+def test_messages_of_each_form(message: Any, role: str, parts: list[dict[str, Any]]) -> None:
+    """Tool calls and results of OpenAI, Anthropic, Gemini and Ollama are converted; any other message becomes text."""
+    assert input_messages([message]) == [{"role": role, "parts": parts}]
 
 
 def test_an_answer_without_text() -> None:

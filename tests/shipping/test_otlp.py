@@ -15,7 +15,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from werkzeug import Response
 
 from src.observability import LangFuseTracker, ObservabilityContext, observe_llm
+from src.observability.shipping.client import ExportResult, _reply_to_event
 from src.observability.shipping.otlp import json_of
+from tests.cases import cases
 from tests.langfuse_server import INGESTION, LangfuseServer, ReceivedSpan, decoded
 
 
@@ -222,6 +224,19 @@ def test_a_refused_score_is_rejected_alone(langfuse: LangfuseServer, journal: An
     langfuse.refuse = lambda _score: None
     assert LangFuseTracker().flush(10)
     assert [score["value"] for score in langfuse.scores] == ["BUY", 85, 60]
+
+
+@cases(
+    ("status", "result"),
+    [
+        (400, ExportResult.REFUSED), (404, ExportResult.REFUSED), (499, ExportResult.REFUSED),
+        (401, ExportResult.UNAUTHORIZED), (403, ExportResult.UNAUTHORIZED), (408, ExportResult.UNAVAILABLE),
+        (429, ExportResult.UNAVAILABLE), (500, ExportResult.UNAVAILABLE), (207, ExportResult.UNAVAILABLE),
+    ],
+)  # fmt: skip
+def test_what_a_score_s_status_means(status: int, result: ExportResult) -> None:
+    """A status of a score is one of three: the score is bad, the keys are bad, or the score must be sent again."""
+    assert _reply_to_event({"status": status, "message": "why"}) == (result, f"status {status}: why", None, {})
 
 
 def test_a_failed_call_is_neither_tokenised_nor_billed(langfuse: LangfuseServer) -> None:

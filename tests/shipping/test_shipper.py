@@ -23,7 +23,7 @@ from werkzeug import Request, Response
 from src.observability import LangFuseTracker, ObservabilityContext, runtime, settings
 from src.observability.journal.file import BUSY_SECONDS
 from src.observability.journal.session import JournalSession
-from src.observability.journal.store import LEASE_SECONDS, JournalError, Mark
+from src.observability.journal.store import LEASE_SECONDS, DamagedJournalError, JournalError, Mark
 from src.observability.shipping.client import REQUEST_SECONDS, ExportResult, _retry_after
 from src.observability.shipping.delivery import _RENEW_SECONDS, Delivery, catch_up_pause, catch_up_rows
 from src.observability.shipping.shipper import _NOTE_SECONDS
@@ -665,6 +665,21 @@ def shipped_by_another_process() -> str:
     run = [sys.executable, "-c", SHIP]
     done = subprocess.run(run, check=True, cwd=settings.REPO_ROOT, timeout=60, capture_output=True, text=True)
     return done.stdout.strip()
+
+
+@pytest.mark.failures_expected
+def test_damage_that_the_shipper_finds_is_set_aside(langfuse: LangfuseServer, journal: Any, delivery: Any) -> None:
+    """If the index of pending rows is damaged, shipping fails, so that no `flush` succeeds, and sets the file aside."""
+    leave_pending(langfuse, "first")
+    query = "SELECT rootpage, page_size FROM sqlite_master, pragma_page_size() WHERE name = 'observations_waiting'"
+    ((page, size),) = execute(journal.path, query)
+    with journal.path.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(bytes(size))
+    with pytest.raises(DamagedJournalError):
+        delivery().ship(0.0)
+    assert not journal.path.exists()
+    assert not langfuse.requests
 
 
 @pytest.mark.slow
