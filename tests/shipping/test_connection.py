@@ -157,6 +157,12 @@ def test_what_is_not_http_is_an_error(head: bytes, serve: Serve) -> None:
         get(serve(answering(head)))
 
 
+def test_a_server_that_closes_without_an_answer_is_an_error(serve: Serve) -> None:
+    """If the server closes the connection instead of answering, the error says so at once."""
+    with pytest.raises(ConnectionError, match="the server closed the connection"):
+        get(serve(answering(b"")), 60)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("beginning", [b"HTTP/1.1 200 OK\r\nX: ", b""], ids=["headers", "status"])
 def test_a_request_has_one_deadline(beginning: bytes, serve: Serve) -> None:

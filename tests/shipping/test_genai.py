@@ -108,9 +108,9 @@ def test_a_cycle_and_its_failure(otlp: OtlpServer, journal: Any) -> None:
     assert otlp.batches[0].resource_spans[0].schema_url == "https://opentelemetry.io/schemas/1.41.0"
 
 
-CALL = {"type": "tool_call", "id": "c1", "name": "price", "arguments": {"symbol": "BTC"}}
+CALL = {"type": "tool_call", "id": "c1", "name": "price", "arguments": {"symbol": "BTC", "size": 0.5}}
 RESULT = {"type": "tool_call_response", "id": "c1", "response": "97000"}
-PRICE = {"name": "price", "arguments": '{"symbol": "BTC"}'}
+PRICE = {"name": "price", "arguments": '{"symbol": "BTC", "size": 0.5}'}
 
 
 @cases(
@@ -134,10 +134,11 @@ PRICE = {"name": "price", "arguments": '{"symbol": "BTC"}'}
          "assistant", [{"type": "reasoning", "content": "hm"}, CALL | {"id": "t1", "arguments": {}}]),
         ({"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "content": "97000"}]},
          "user", [RESULT]),
-        ({"role": "model", "parts": [{"text": "so"}, {"function_call": {"name": "price", "args": {"symbol": "BTC"}}}]},
-         "assistant", [{"type": "text", "content": "so"}, CALL | {"id": None}]),
+        ({"role": "model", "parts": [{"text": "so"}, {"function_call": {"name": "price", "args": {}}}]},
+         "assistant", [{"type": "text", "content": "so"}, CALL | {"id": None, "arguments": {}}]),
         ({"role": "user", "parts": [{"functionResponse": {"name": "price", "response": "97000"}}]},
          "user", [RESULT | {"id": "price"}]),
+        ({"role": "user", "parts": [{"functionResponse": "odd"}]}, "user", [{"type": "text", "content": "odd"}]),
         ({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "[image/png, 9 bytes]"}}]},
          "user", [{"type": "text", "content": '{"type": "image_url", "image_url": {"url": "[image/png, 9 bytes]"}}'}]),
         ({"role": "developer", "content": ["a", {"type": "input_text", "text": "b"}, {"type": "text", "text": 5}]},
@@ -145,11 +146,13 @@ PRICE = {"name": "price", "arguments": '{"symbol": "BTC"}'}
         ({"content": "no role"}, "user", [{"type": "text", "content": "no role"}]),
         ("just text", "user", [{"type": "text", "content": "just text"}]),
         ({"symbol": "BTC"}, "user", [{"type": "text", "content": '{"symbol": "BTC"}'}]),
+        (["BTC", 5], "user", [{"type": "text", "content": '["BTC", 5]'}]),
     ],
 )  # fmt: skip
 def test_messages_of_each_form(message: Any, role: str, parts: list[dict[str, Any]]) -> None:
     """Tool calls and results of OpenAI, Anthropic, Gemini and Ollama are converted; any other message becomes text."""
     assert input_messages([message]) == [{"role": role, "parts": parts}]
+    assert isinstance(message, list) or input_messages(message) == input_messages([message])
 
 
 def test_an_answer_without_text() -> None:
@@ -194,6 +197,7 @@ def test_a_partial_success_in_protobuf(otlp: OtlpServer, journal: Any) -> None:
     LangFuseTracker().flush(10)
     assert LangFuseTracker().health()["destinations"][otlp.url]["rejected"] == 1
     assert response_of(ExportTraceServiceResponse().SerializeToString())["partialSuccess"]["rejectedSpans"] == 0
+    assert response_of(b"\x12\x02\x08\x01")["partialSuccess"]["rejectedSpans"] == 0  # only a field of later versions
     for nonsense in (b"\x0a\xff", b"\x0a\x05\x08\x01", b"\xff" * 20, b"\x0d1234"):
         with pytest.raises(ValueError, match=r"truncated|unexpected wire type"):
             response_of(nonsense)

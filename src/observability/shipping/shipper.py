@@ -173,7 +173,7 @@ class Worker:
             finally:
                 for flush in flushes:
                     flush.answer(done)
-            if not self._flushes and not self._stopping:
+            if not last:
                 self._wake.wait(self._pause())
         if self._delivery is not None:
             self._delivery.close()
