@@ -198,8 +198,11 @@ def test_a_forked_child_s_rows_go_where_they_are_missing(
     assert (len(langfuse.spans), len(langfuse.scores), len(otlp.spans)) == (4, 3, 4)
 
 
-def test_an_interrupted_call_goes_to_both_again(langfuse: LangfuseServer, otlp: OtlpServer) -> None:
+def test_an_interrupted_call_goes_to_both_again(
+    langfuse: LangfuseServer, otlp: OtlpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """If an interrupted call ends after its row was shipped, both destinations get the row again, with its real end."""
+    monkeypatch.setenv("LANGFUSE_FLUSH_INTERVAL", "60")  # after the first batch, only `flush` sends rows
     label = settings.destination().label
     with closing(Journal(settings.journal_path())) as journal:
         ask("first")
