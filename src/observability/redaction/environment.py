@@ -34,7 +34,7 @@ _SHORTEST = 8  # minimum length of a secret in characters: shorter values would 
 _MOST_REMEMBERED = 64  # maximum number of remembered secrets: every text is searched for thirty forms of each
 
 _environ: dict[Any, Any] = {}  # the environment at the last call of `secret_values`
-_remembered: dict[str, None] = {}  # all secrets found so far, the newest last (keys of a dict, as an ordered set)
+_remembered: list[str] = []  # all secrets found so far, the newest last
 _secrets: tuple[str, ...] = ()
 
 
@@ -61,13 +61,10 @@ def secret_values() -> tuple[str, ...]:
 
 
 def _remember(values: Iterable[str]) -> None:
-    current = dict.fromkeys(values)
-    for text in current:
-        _remembered.pop(text, None)
-    old = list(_remembered)
-    for text in old[: max(0, len(old) + len(current) - max(len(current), _MOST_REMEMBERED))]:
-        del _remembered[text]
-    _remembered.update(current)
+    global _remembered
+    current = [*values]
+    older = [text for text in _remembered if text not in current]
+    _remembered = (older + current)[-max(len(current), _MOST_REMEMBERED) :]
 
 
 def _parts(headers: str) -> Iterator[str]:
@@ -84,9 +81,8 @@ def _parts(headers: str) -> Iterator[str]:
 
 def forget() -> None:
     """Forget every remembered secret, as in a new process."""
-    global _environ
-    _environ = {}
-    _remembered.clear()
+    global _environ, _remembered
+    _environ, _remembered = {}, []
 
 
 def is_secret(name: str, value: str) -> bool:
