@@ -1,5 +1,7 @@
 """Text added to a file's end is removed again, byte for byte, whatever the file's content."""
 
+from src.observability import settings
+from src.observability.adoption import plan
 from src.observability.adoption.edits import added_to, split_at
 from tests.cases import cases
 
@@ -27,3 +29,12 @@ def test_an_edited_line_stays() -> None:
     added = added_to(b"NAME=value\n", LINES)
     edited = (b"NAME=value\n" + added).replace(b"-r one.txt", b"-r one.txt  # ours")
     assert split_at(edited, added) == (b"NAME=value\n-r one.txt  # ours\n", b"")
+
+
+def test_settings_that_the_file_has_are_not_added() -> None:
+    """A `.env_example` gets the settings that it lacks; if it has them all, it gets no comment either."""
+    ours = (settings.REPO_ROOT / ".env_example").read_text(encoding="utf-8")
+    lines = plan._env_block("LANGFUSE_SECRET_KEY=x\n").splitlines()
+    assert [line for line in lines if line.startswith("LANGFUSE_")]
+    assert "LANGFUSE_SECRET_KEY=" not in "".join(lines)
+    assert plan._env_block(ours) == ""

@@ -2,6 +2,7 @@
 
 import asyncio
 import pickle
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -11,6 +12,8 @@ from pytest_httpserver import HTTPServer
 
 from src.observability import ObservabilityContext
 from src.observability.budgets import BudgetExceeded, amount_text
+from src.observability.instrumentation.generators import async_generator_method, generator_method
+from src.observability.instrumentation.sdks import OLLAMA
 from src.observability.tracing import budgeting
 from tests.budgets.asking import ask, counted, gate
 from tests.budgets.calls import INPUT, OUTPUT, USD, PricedModel
@@ -108,6 +111,32 @@ def test_an_awaited_call_is_refused_without_a_warning(
 
     asyncio.run(refused())
     assert [str(warning.message) for warning in recwarn if "never awaited" in str(warning.message)] == []
+
+
+def test_an_answer_in_a_generator_is_refused_before_its_first_item(
+    client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A method that answers with a generator, such as Ollama's `chat`, is refused before it makes its request."""
+    monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 1 calls/week stop")
+    ask_sdk(client)
+    sent: list[str] = []
+
+    def chat(**_: Any) -> Iterator[None]:
+        yield sent.append("sync")
+
+    async def achat(**_: Any) -> AsyncIterator[None]:
+        yield sent.append("async")
+
+    async def read() -> None:
+        async for _ in async_generator_method(shape)(achat)(**asked):
+            pass
+
+    shape, asked = OLLAMA.methods[0].shape, {"model": "gpt-4o", "messages": [], "stream": True}
+    with pytest.raises(BudgetExceeded):
+        list(generator_method(shape)(chat)(**asked))
+    with pytest.raises(BudgetExceeded):
+        asyncio.run(read())
+    assert sent == []
 
 
 def test_a_cheaper_model_is_asked_instead(monkeypatch: pytest.MonkeyPatch, journal: Any) -> None:

@@ -7,6 +7,7 @@ from threading import Barrier
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import openai
 import pytest
 from opentelemetry import trace
@@ -234,6 +235,23 @@ def test_the_provider_is_that_of_the_address(base_url: str, provider: str) -> No
     """The provider is found by the client's address; at an unknown address, the provider is the SDK's own."""
     client = openai.OpenAI(api_key="k", base_url=base_url, http_client=openai.DefaultHttpxClient(verify=False))
     assert provider_of(client, "openai") == provider
+
+
+@cases(
+    ("address", "provider"),
+    [
+        ("https://api.deepseek.com", "deepseek"),
+        ("http://box:11434/v1", "ollama"),
+        ("https://desk.example:8443", "openai"),
+    ],
+)
+def test_the_provider_of_a_post_is_that_of_its_address(address: str, provider: str, journal: JournalReader) -> None:
+    """A POST by httpx is recorded with the provider of its host or port; for an unknown host, with the API's."""
+    answer = httpx.Response(200, json={"model": "m", "choices": [{"message": {"content": "BUY"}}]})
+    with httpx.Client(transport=httpx.MockTransport(lambda _: answer)) as web:
+        web.post(f"{address}/chat/completions", json=ASKED)
+    row = journal.observations()[-1]
+    assert (row["provider"], row["model_requested"], row["output"]) == (provider, "gpt-5-mini", "BUY")
 
 
 def test_a_signal_after_a_request_stands_in_its_trace(client: openai.OpenAI, journal: JournalReader) -> None:
