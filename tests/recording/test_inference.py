@@ -134,13 +134,15 @@ def test_an_agents_own_cycle_is_the_methods(journal: Any) -> None:
         def run_monitoring_cycle(self, symbol: str) -> None:
             with ObservabilityContext.agent_cycle("FundingAgent", "funding", input="rates") as cycle:
                 cycle.set_output("held")
-                raise ValueError("no rates")
+            ask("after the inner cycle")
+            raise ValueError("no rates")
 
     FundingAgent.run_monitoring_cycle = cycle_method(  # type: ignore[method-assign]
         FundingAgent.run_monitoring_cycle, "FundingAgent"
     )
     with pytest.raises(ValueError, match="no rates"):
         FundingAgent().run_monitoring_cycle("BTC")
-    (row,) = journal.observations()
+    row, call = journal.observations()
+    assert call["parent_id"] == row["id"]
     assert (row["name"], row["agent"], row["level"]) == ("FundingAgent", "FundingAgent", "ERROR")
     assert (row["input"], row["output"], row["metadata"]["agent_type"]) == ("rates", "held", "funding")

@@ -109,6 +109,21 @@ def test_a_full_queue_drops_what_comes_and_counts_it(
     assert capsys.readouterr().err.count("the recorder cannot keep up") == 1
 
 
+def test_a_caller_waits_for_room(disk: Disk, over: Recorder, monkeypatch: Any) -> None:
+    """If a full queue gets room while the caller waits, the caller's observation is recorded."""
+    monkeypatch.setattr(recorder, "MAX_QUEUED", 10)
+    monkeypatch.setattr(recorder, "MAX_WAIT_SECONDS", 5.0)
+    disk.open.clear()
+    over.on_end(ended())
+    wait_until(lambda: over.waiting == 1 and not over._queue)
+    for _ in range(10):
+        over.on_end(ended())
+    threading.Timer(0.01, disk.open.set).start()
+    over.on_end(ended())
+    assert over.flush(5)
+    assert (len(disk.written), over.dropped) == (12, 0)
+
+
 @pytest.mark.failures_expected
 def test_a_caller_does_not_wait_for_a_disk_that_fails(disk: Disk, over: Recorder, monkeypatch: Any) -> None:
     """While the journal cannot be written, a full queue drops new observations at once: waiting would be useless."""

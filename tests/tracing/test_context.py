@@ -186,9 +186,17 @@ def test_metadata_within_a_call_is_the_calls(journal: Any) -> None:
     def asks() -> None:
         ObservabilityContext.add_agent_metadata("model", "claude", nonce=7)
 
+    @observe_llm
+    def delegates() -> None:
+        ObservabilityContext.add_agent_metadata("risk", "HedgeAgent", nonce=8)
+
     with ObservabilityContext.agent_cycle("RiskAgent"):
         asks()
-    row = by_name(journal.observations(), "asks")
+        delegates()
+    rows = journal.observations()
+    other = by_name(rows, "delegates")
+    assert (other["agent"], other["metadata"]) == ("HedgeAgent", {"agent_type": "risk", "nonce": 8})
+    row = by_name(rows, "asks")
     assert row["metadata"] == {"model_type": "claude", "nonce": 7}
     assert row["agent"] == "RiskAgent"
 
