@@ -313,7 +313,7 @@ SETTINGS: dict[str, tuple[Parser, Any]] = {
     # alert rules to switch off: `slow` for all agents, `WhaleAgent slow` for one agent
     "OBSERVABILITY_ALERT_OFF": (parse_names, ()),
     "OBSERVABILITY_BUDGETS": (parse_text, None),  # parsed later, by budgets/limits.py
-    "OBSERVABILITY_EXEMPT": (parse_names, ("*risk*", "*exit*")),  # patterns of agents that budgets never stop
+    "OBSERVABILITY_EXEMPT": (parse_names, ("*risk*", "*exit*")),  # patterns of names of agents that budgets never stop
     "OBSERVABILITY_REDACT_PATTERNS": (parse_text, None),  # regular expressions of further secrets, one per line
     "OBSERVABILITY_REDACT_ALLOW": (parse_text, None),  # strings that are never redacted, comma-separated
 }

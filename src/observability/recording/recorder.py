@@ -317,7 +317,7 @@ class Recorder:
                 size += entry.size
             else:
                 batch.flushes.append(entry)
-        # Read started observations after the queue: then all that began before one of this batch's flushes are in it.
+        # Read started observations after the queue, so that all that began before a flush of this batch are included.
         batch.opened.extend(self._newly_begun())
         self._in_hand = len(batch.ended)
         # Callers change `_queued_bytes` without a lock, so a change may be lost. An empty queue resets it to 0.

@@ -321,7 +321,7 @@ def _paid_for(observation: Observation) -> list[Any]:
     """The answers that a call paid for.
 
     If the call's request was observed, this is only the answer to the request. Otherwise, these are the answers of the
-    calls inside this call. This call's own answer is added if there are no others, or if only it has its usage.
+    calls inside this call. This call's own answer is added if there are no others, or if they do not report its usage.
     """
     if observation.request is not None:
         return [observation.request.output]

@@ -161,7 +161,7 @@ def _spellings(secret: str, raw: bytes) -> set[str]:
 
 
 def _base64_cores(raw: bytes) -> Iterator[str]:
-    """Yield the base64 letters that depend on the secret alone; it may begin at any of three bytes (four letters)."""
+    """Yield the base64 letters that depend on the secret alone, wherever it begins in a group of three bytes."""
     for before in range(3):
         encoded = b64encode(b"\0" * before + raw).decode()
         first, last = -(-before * 8 // 6), (before + len(raw)) * 8 // 6

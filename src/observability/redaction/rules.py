@@ -135,7 +135,7 @@ class Rules:
         self.secrets = secrets
         self.made_of = (patterns, allowed, _forks)
         self.own = OwnSecrets(secrets)
-        self.clean: set[int] = set()  # hashes of what needs no second search: texts, keys of a dict, small dicts
+        self.clean: set[int] = set()  # hashes of what needs no second search: texts, all keys of a dict, small dicts
         self._allowed = [text for text in map(str.strip, allowed.split(",")) if text]
         self._finders: list[Finder] = [*(rule.spans for rule in RULES[1:]), self._in_decoded]
         phrases, *others = [rule.hint for rule in RULES]

@@ -219,7 +219,7 @@ def _reply_to_success(
 
 
 def _reply_to_spans(response: Any) -> ServerReply:
-    """Return REFUSED if the OTLP response is a partial success that rejects spans, else DELIVERED. Raise on an error.
+    """Return REFUSED if the OTLP response partially rejects the spans, else DELIVERED. Raise if it reports an error.
 
     https://opentelemetry.io/docs/specs/otlp/#partial-success-1
     """

@@ -239,7 +239,9 @@ class Delivery:
             return Mark(table, keys, "shipped", destination=self.destination.label)
         message = str(redact(reply.message))
         if not self.refused:  # reported only once, since the server may reject many rows
-            self._report(f"{self.destination.service} did not get one of the {table}, which is not retried: {message}")
+            self._report(
+                f"One of the {table} cannot be sent to {self.destination.service}, and is not retried: {message}"
+            )
         self.refused += len(rows)
         return Mark(table, keys, "rejected", message, self.destination.label)
 

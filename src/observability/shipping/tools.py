@@ -10,8 +10,7 @@ from typing import Any
 from ..journal import json_text
 from .messages import as_message
 
-# A text with a tool call or result contains one of the words on the right. Most texts lack even the common beginning
-# on the left, so this is looked for first.
+# Tool calls and results contain one of the words on the right. Their common beginning, on the left, is searched first.
 _MARKS = {
     "tool_": ("tool_call", "tool_use", "tool_result", "tool_name"),
     "function": ("function_", "functionCall", "functionResponse"),

@@ -12,7 +12,7 @@ class _Pair(NamedTuple):
 # Types of the descriptors of `__slots__` and of named tuples, which run no code of the class.
 _SLOTS = (MemberDescriptorType, type(_Pair.field))
 _TEXTS = frozenset(map(id, (str, int, float, bool, bytes)))  # ids of types whose values are plain data
-# Types of Python's own descriptors. A `__dict__` that a class defines by another type, such as a property, is not read.
+# Types of Python's own descriptors. A class's `__dict__` of another type, such as a property, is not read.
 _OF_C = (GetSetDescriptorType, MemberDescriptorType)
 # These accessors come from `type` itself, since a metaclass may override them by properties.
 _mro_of = type.__dict__["__mro__"].__get__

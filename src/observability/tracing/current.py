@@ -334,5 +334,5 @@ def recent_of_caller() -> Observation | None:
 
 
 def announce(agent_name: str, metadata: dict[str, Any]) -> None:
-    """Store an agent's name and metadata, given outside a trace, for the agent's next traces in this context."""
+    """Store an agent's name and metadata, set outside a trace, for the agent's next traces in this context."""
     _announced.set(_Announced(calling_agent(), str(agent_name), snapshot(metadata)))
