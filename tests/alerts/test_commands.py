@@ -149,6 +149,8 @@ def test_a_budget_at_85_and_at_100_percent(
         "❌ budget fleet USD/day UTC: budget_full",
     ]
     assert "8.5 of 10 calls spent (85%)" in webhook.received[0]["message"]
+    assert "First bad trace" not in webhook.received[0]["message"]
+    assert {row["since_ns"] for row in running.store.incidents()} == {T0}
     running.run_pass(T0 + 25 * HOUR_NS)
     assert len(webhook.titles) == 6
     assert running.store.incidents(only_open=True) == []
@@ -200,7 +202,8 @@ def test_a_machine_that_slept_has_no_silent_agents(made: Journal, watcher: Calla
 
 
 def test_the_file_is_the_operators_alone(failing: None) -> None:
-    """The alerts' file has the mode 0600, like the journal."""
+    """The alerts' file and its lock have the mode 0600, like the journal."""
     run("watch", "--once")
-    path = Path(settings.journal_path()).with_name("journal.alerts.db")
-    assert path.stat().st_mode & 0o777 == 0o600
+    files = [*Path(settings.journal_path()).parent.glob("journal.alerts.db*")]
+    assert {"journal.alerts.db", "journal.alerts.db.lock"} <= {path.name for path in files}
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o600}

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from aiosmtpd.controller import Controller
 
-from src.observability.alerts import Watcher, configured_channels, delivery, malformed
+from src.observability.alerts import Message, Watcher, configured_channels, delivery, malformed, send
 from src.observability.alerts.monitor import Incident
 from src.observability.alerts.quiet import end_of_quiet
 from src.observability.alerts.store import AlertStore, path_beside
@@ -163,3 +163,16 @@ def test_addresses_that_cannot_be_read_are_named_by_number(monkeypatch: pytest.M
         "channel 1 (JSON)", "channel 2 (nonsense)", "channel 3 (JSON)",
     ]  # fmt: skip
     assert malformed() == ["channel 2 (nonsense)"]
+    assert send(configured_channels()[1], Message("🔔 Test", "")) == "not an address that apprise supports"
+
+
+def test_messages_of_a_removed_channel_are_dropped(
+    store: AlertStore, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pending messages wait while the settings list no channel. They are deleted once other channels are listed."""
+    webhook.status = 500
+    announce(store, incident(), T0)
+    for urls, left in (("", 1), ("json://127.0.0.1:9/other", 0)):
+        monkeypatch.setenv("OBSERVABILITY_ALERT_URLS", urls)
+        delivery.send_due(store, configured_channels(), T0 + MINUTE_NS)
+        assert len(store.select("SELECT * FROM messages")) == len(store.select("SELECT * FROM channels")) == left
