@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 from src.observability import ObservabilityContext, settings
 from src.observability.console.app import app
 from src.observability.console.evaluation import wilson
-from src.observability.console.page.charts import line, top_of
+from src.observability.console.page.charts import chart, dollars, line, top_of
 from src.observability.console.page.view import Range, range_since
 from src.observability.console.queries.filter import HOUR_NS
 from src.observability.console.time_range import now_ns
@@ -107,6 +107,8 @@ def test_tiles_are_what_pandas_computes(judged: Journal, report: Callable[..., s
         f"{hits} of {len(cases)}; 95 % interval {100 * low:.0f}–{100 * high:.0f} %",
     )
     net = profit - spend
+    trades = f"{'-' if profit < 0 else '+'}${abs(profit):,.2f} from trades"
+    assert tiles["Net profit"][1] == f"{trades}, {tiles['Spend'][0]} spent, and {unpriced} calls of unknown price"
     assert tiles["Net profit"][0] == f"{'-' if net < 0 else '+'}${abs(net):,.2f}"
     assert f'class="figure {"bad" if net < 0 else "good"}">{tiles["Net profit"][0]}' in html
 
@@ -309,6 +311,9 @@ def test_axes_end_at_round_numbers() -> None:
     """An axis ends at a round number that is not far above the largest value."""
     tops = [top_of(value) for value in (0, 0.03, 0.9, 1, 3, 7, 11, 65_000)]
     assert tops == pytest.approx([1, 0.03, 1, 1, 3, 8, 12, 80_000])
+    drawn = chart("Spend", [(0, "A", 2.0), (0, "B", 0.9)], Range(0, 1, 1), dollars)
+    assert drawn is not None
+    assert drawn.ticks == ["$3", "$1.50", "$0"]
 
 
 def test_a_line_is_broken_where_nothing_is_known() -> None:

@@ -17,7 +17,9 @@ from src.observability.console.page import overview
 from src.observability.console.page.access import HEADERS
 from src.observability.console.page.conversation import _of_value
 from src.observability.console.page.frozen import frozen
+from src.observability.console.page.live import news
 from src.observability.console.page.server import server
+from src.observability.console.page.view import View
 from src.observability.console.queries.filter import Filter
 from src.observability.journal.store import Journal
 from tests import million
@@ -132,6 +134,7 @@ async def test_filters_choose_rows(browser: httpx.AsyncClient, filled: Journal) 
     chosen = [row["trace_id"] for row in rows if (row["action"], row["symbol"]) == ("SELL", "BTC")]
     assert await traces_of(browser, "/?action=SELL&symbol=BTC&period=7d") == chosen
     assert await traces_of(browser, "/?agent=nobody&period=7d") == []
+    assert await traces_of(browser, "/?action=HODL&period=7d") == await traces_of(browser, "/?period=7d")
     pages = await pages_of(browser, "/?period=7d", "Older")
     assert [trace for page in pages for trace in page] == [row["trace_id"] for row in rows]
 
@@ -259,6 +262,46 @@ async def test_text_is_searched(browser: httpx.AsyncClient, filled: Journal, mon
     filled.change("UPDATE observations SET output = ? WHERE type = 'generation'", ('"buy the Zebra"',))
     pages = await pages_of(browser, "/?period=7d&text=the+zebra", "Older")
     assert pages == [rows[:30], rows[30:]]
+
+
+async def test_a_trace_has_its_facts(browser: httpx.AsyncClient, decide: Any, made: Journal) -> None:
+    """A trace's page shows its cost, decisions, outcome and address in Langfuse; an unknown price makes it unknown."""
+    trace_id = decide([("SELL", 64), ("HODL", None)], calls=[("m", 0.5), ("m", "failed")], pnl_usd=3)
+    unpriced = decide(calls=[("m", 0.5), ("m", None)])
+    made.keep_project("https://langfuse.example|pk", "p1")
+    made.change("UPDATE observations SET state = 'shipped', destination = 'https://langfuse.example|pk'")
+    html = (await browser.get(f"/trace/{trace_id}")).text
+    assert re.findall(r'<span class="badge (\w+)">([^<]*)', html) == [("SELL", "SELL"), ("unreadable", "HODL ?")]
+    assert f'href="https://langfuse.example/project/p1/traces/{trace_id}"' in html
+    assert "+$3.00" in html
+    costs = [
+        re.search(r"Cost</dt>\s*<dd[^>]*>([^<]*)", (await browser.get(f"/trace/{name}")).text)
+        for name in (trace_id, unpriced)
+    ]
+    assert [cost and cost[1] for cost in costs] == ["$0.50", "unknown"]
+
+
+@pytest.mark.filled(20, days=0.5)
+def test_news_are_the_rows_that_arrived(filled: Journal) -> None:
+    """The browser gets the decisions or failures that arrived after its newest row, and new tiles if anything did."""
+    newest = filled.newest()
+    assert news(filled, View(), newest[0], newest) == (newest, [])
+    million.fill(filled, 40, days=0.00001, seed=7)
+    filled.change("UPDATE observations SET level = 'ERROR' WHERE type = 'generation' AND seq % 5 = 0")
+    for view, query in (
+        (View(), "name = 'trading_signal' ORDER BY start_ns DESC"),
+        (View(failed=True), "type = 'generation' AND level = 'ERROR' ORDER BY start_ns DESC"),
+        (View(text="zebra"), "1 = 0"),
+    ):
+        arrived = filled.select(f"SELECT trace_id FROM observations WHERE seq > ? AND {query}", (newest[0],))
+        latest, events = news(filled, view, newest[0], newest)
+        assert latest == filled.newest()
+        assert [name for name, _ in events] == ["rows", "tiles"][not arrived :]
+        assert bool(arrived) == (view.text is None)  # some rows in each case but the last
+        if arrived:
+            assert re.findall(r'href="/trace/(\w+)', events[0][1]) == [row["trace_id"] for row in arrived][:30]
+    assert [name for name, _ in news(filled, View(), None, newest)[1]] == ["tiles"]
+    assert [name for name, _ in news(filled, View(), newest[0], None)[1]] == ["rows"]
 
 
 async def test_a_long_trace_is_cut(browser: httpx.AsyncClient) -> None:
