@@ -135,6 +135,12 @@ def test_a_raise_counts_from_its_beginning_to_its_end(made: Journal) -> None:
     assert limits == [9, 14, 14, 12, 9]
 
 
+def test_a_budget_is_low_below_15_percent() -> None:
+    """A budget of which less than 15 % is left, after what is spent and reserved, is shown as low."""
+    (budget,) = parse_budgets("fleet 20 calls/day")
+    assert [Status(budget, 20, spent, 1, 0, 0, 0).is_low for spent in (15, 16, 17)] == [False, False, True]
+
+
 @pytest.mark.failures_expected
 @pytest.mark.usefixtures("_copied_journal")
 def test_a_keeper_knows_the_usual_cost_and_says_that_it_cannot_count() -> None:
