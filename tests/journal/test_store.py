@@ -509,6 +509,23 @@ def test_a_running_process_marks_the_calls_of_a_dead_one(journal: Any, monkeypat
     assert (dead["state"], dead["level"], dead["status_message"]) == ("local", "WARNING", INTERRUPTED)
 
 
+def test_the_rows_of_a_dead_process_end_with_their_trace(journal: Any) -> None:
+    """An interrupted row ends at the latest time in its trace, and a root gets a higher `seq` than its children."""
+    ask("now")
+    journal.observations()
+    runtime.close()
+    row = {**a_row(journal.path), "trace_id": "t", "destination": "d"}
+    times = {"root": (10, None), "child": (20, None), "ended": (12, 30)}
+    rows = [{**row, "id": name, "start_ns": start, "end_ns": end} for name, (start, end) in times.items()]
+    with closing(Journal(journal.path)) as kept:
+        kept.append([{**row, "state": "pending" if row["end_ns"] else "open", "process": "1-dead"} for row in rows], [])
+        assert kept.interrupt("1-dead") == 2
+        found = kept.select("SELECT id, end_ns FROM observations WHERE trace_id = 't' ORDER BY seq")
+        assert found == [{"id": name, "end_ns": 30} for name in ("ended", "child", "root")]
+        assert [row["id"] for row in kept.observations("trace_id = 't'")] == ["root", "ended", "child"]
+        assert kept.oldest_pending_ns() == 10
+
+
 def test_a_call_that_outlives_its_interruption_is_whole(journal: Any) -> None:
     """If a call that was marked as interrupted ends after all, its answer replaces the mark."""
     kept, row = interrupted(journal)
