@@ -5,6 +5,7 @@ import multiprocessing
 import sqlite3
 import time
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,23 @@ def test_an_hour_holds_500_sums_and_one_for_all_others(journal_file: Path) -> No
     journal.append([{**named("late", 900), "cost_usd": 0.5}], [])
     assert kept(journal)[493_560, "(other)", "(other)", "(other)"]["calls"] == 202
     journal.close()
+
+
+def test_an_alias_and_other_events_change_no_other_sum(journal_file: Path) -> None:
+    """Once an alias is answered, its sums move to the answered name: those of this provider, no others. An event of
+    another name, or a tool named as a signal, is no decision."""
+    models = (("p", "alias"), ("p", "other"), ("q", "alias"))
+    calls = [named(model, number) | {"provider": provider} for number, (provider, model) in enumerate(models)]
+    others = [named("", 10) | {"type": "event"}, named("", 11) | {"type": "tool", "name": "trading_signal"}]
+    with closing(Journal(journal_file)) as journal:
+        journal.append([*calls, *others], [])
+        journal.append([named("full", 12) | {"provider": "p", "model_requested": "alias"}], [])
+        found = {(provider, model): sums for (_, _, provider, model), sums in kept(journal).items()}
+        assert {key: sums["calls"] for key, sums in found.items()} == {
+            ("p", "full"): 2, ("p", "other"): 1, ("q", "alias"): 1,
+        }  # fmt: skip
+        assert not any("decisions" in sums for sums in found.values())
+        assert journal.select("SELECT * FROM decisions") == journal.select("SELECT * FROM decided") == []
 
 
 @pytest.mark.slow
