@@ -230,6 +230,23 @@ def test_an_exception_ends_its_cycle(journal: Any) -> None:
     assert (root["input"], root["output"]) == (None, None)
 
 
+@pytest.mark.parametrize(("answers", "level"), [(("BUY", None), "ERROR"), ((None, "BUY"), "DEFAULT")])
+def test_a_cycle_fails_with_its_last_call(answers: tuple[str | None, ...], level: str, journal: Any) -> None:
+    """A cycle without a result has failed if its last call failed, although the agent has caught the exception."""
+
+    @observe_llm
+    def asks(answer: str | None) -> str:
+        if answer is None:
+            raise ConnectionError("no route")
+        return answer
+
+    with ObservabilityContext.agent_cycle("Agent"):
+        for answer in answers:
+            with suppress(ConnectionError):
+                asks(answer)
+    assert by_name(journal.observations(), "Agent")["level"] == level
+
+
 def test_an_interrupted_cycle_is_no_fault(journal: Any) -> None:
     """Ctrl-C in a cycle gives the cycle the level WARNING, not ERROR."""
     with pytest.raises(KeyboardInterrupt), ObservabilityContext.agent_cycle("Agent"):

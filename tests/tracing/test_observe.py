@@ -85,6 +85,7 @@ def test_a_call_is_one_observation(journal: Any) -> None:
     assert (first["name"], first["type"], first["model_parameters"], first["output"]) == (
         "add", "generation", {"x": 1, "y": 2}, 3,
     )  # fmt: skip
+    assert second["model_parameters"] is None  # a tool has arguments, no parameters
     assert (second["name"], second["type"], second["input"], second["output"]) == (
         "slow_add", "tool", {"x": 1, "y": 5}, 6,
     )  # fmt: skip
