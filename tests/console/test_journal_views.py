@@ -13,6 +13,7 @@ from src.observability.console.time_range import parse_time
 from src.observability.journal.store import Journal
 from tests.cases import cases
 from tests.console.cycles import ask, one_cycle
+from tests.million import observation_row
 
 
 def test_a_trace_is_a_tree(run: Any) -> None:
@@ -56,6 +57,21 @@ def test_folded_lines_fit_and_full_ones_are_whole(run: Any) -> None:
     full = run("trace", "last", "--full").output
     assert "…" not in full
     assert full.count("answer") == 30 + 30 + 1  # output, argument, and the argument's name
+
+
+def test_a_running_trace_is_shown(run: Any, made: Journal) -> None:
+    """An observation that has not ended has no duration yet; a call with a name of its own is shown under that name."""
+    shared = {"trace_id": "a" * 32, "trace_name": "t", "start_ns": time.time_ns(), "state": "open"}
+    kinds = (("a" * 16, None, "agent", "WhaleAgent"), ("b" * 16, "a" * 16, "generation", "forecast"))
+    rows = [
+        observation_row(id=row, parent_id=parent, type=kind, name=name, **shared) for row, parent, kind, name in kinds
+    ]
+    made.append(rows, [])
+    assert run("trace", "last").output.rstrip().splitlines()[1:] == [
+        "🤖 WhaleAgent  still running",
+        "└── 🧠 forecast  unknown model  tokens unknown  still running  price unknown",
+    ]
+    assert run("traces").output.splitlines()[2].endswith("still running")
 
 
 def test_unknown_is_unknown_and_free_is_free(run: Any) -> None:
@@ -167,7 +183,7 @@ def test_what_a_model_writes_does_not_reach_the_terminal(run: Any) -> None:
         assert not any(character in output for character in "\x1b\x07\x9b\u202e\u2066\r"), command
     assert "[bold]" in run("trace", "last", "--full").output
     assert safe("a\x1b[31m\u202eb") == "a\\x1b[31m\\u202eb"
-    assert one_line("one\ntwo", 20) == "one two"
+    assert one_line("one\ntwo", 20) == one_line("one\ntwo", 7) == "one two"
 
 
 def test_an_empty_and_a_missing_journal_say_what_to_do(run: Any, monkeypatch: Any, tmp_path: Any) -> None:
