@@ -143,6 +143,13 @@ def test_what_is_not_to_be_captured_is_not_recorded(way: str, journal: Any, monk
     assert first["usage"] == {"input": 3, "output": 2}
 
 
+def test_a_reported_cost_counts_without_tokens(journal: Any) -> None:
+    """If a provider reports the cost of a call but no tokens, the cost is recorded, and the tokens are unknown."""
+    observe_llm(lambda: Answer("BUY", {"cost": 0.02}, "m"))()
+    (row,) = journal.observations()
+    assert (row["cost_usd"], row["cost_source"], row["usage"]) == (0.02, "provider-reported", None)
+
+
 def test_an_exception_is_the_callers_and_the_traces(journal: Any) -> None:
     """A function's exception reaches the caller as the same object; the trace has its type and text."""
     error = KeyError("BTC")
