@@ -1,6 +1,7 @@
 """Requests inside and outside an observed call, and the rows that are recorded for them."""
 
 import base64
+import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -139,6 +140,19 @@ def test_a_failed_request_is_an_error(client: openai.OpenAI, play: Any, journal:
         ("swallow", "ERROR", None),
     ]
     assert all(row["status_message"].startswith("AuthenticationError: ") for row in rows)
+
+
+def test_a_stream_that_breaks_off_is_an_error(httpserver: HTTPServer, settings_of: Any, journal: JournalReader) -> None:
+    """If a stream fails after its first part, the caller gets the SDK's exception; the row has it, and the part."""
+    part = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-5-mini",
+            "choices": [{"index": 0, "delta": {"content": "BUY"}, "finish_reason": None}]}  # fmt: skip
+    events = [part, {"error": {"message": "overloaded"}}]
+    text = "".join(f"data: {json.dumps(event)}\n\n" for event in events)
+    httpserver.expect_request("/v1/chat/completions").respond_with_data(text, content_type="text/event-stream")
+    with pytest.raises(openai.APIError, match="overloaded"):
+        list(openai.OpenAI(**settings_of("/v1")).chat.completions.create(**ASKED, stream=True))
+    (row,) = journal.observations()
+    assert (row["level"], row["status_message"], row["output"]) == ("ERROR", "APIError: overloaded", "BUY")
 
 
 def test_with_tracing_off_nothing_is_recorded(

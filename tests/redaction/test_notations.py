@@ -174,6 +174,7 @@ Authorization: HMAC K
 ''',
     "command lines": r'''
 bot --token K
+run --token K
 bot --token=K
 curl -u bot:P https://x
 curl -u "bot:P" https://x
@@ -371,6 +372,15 @@ def test_a_key_is_masked_in_any_notation(kind: str) -> None:
     assert leaks == []
 
 
+def test_a_key_that_looks_public_is_known_by_its_name() -> None:
+    """After a variable's name, a key may look like a hash. In prose, 40 hex digits are a key, and 64 are a hash."""
+    make = random.Random("public")
+    key, short = _hex(make, 32), _hex(make, 20)
+    assert redact_text(f"HELIUS_API_KEY {key}") == "HELIUS_API_KEY [REDACTED:named-secret]"
+    assert redact_text(f"my API key {short}") == "my API key [REDACTED:named-secret]"
+    assert redact_text(f"my API key {key}") == f"my API key {key}"
+
+
 # Public values, which trading prompts have in the places where `NOTATIONS` has a key.
 PUBLIC: dict[str, Callable[[random.Random], str]] = {
     "an address of Solana": lambda make: base58.b58encode(make.randbytes(32)).decode(),
@@ -405,6 +415,7 @@ HARMLESS = (
     "Authorization: See Handbook", "Cookie: theme=dark2024; lang=en", "the boarding pass -> gate12b34",
     "password protected files", "Authorization: pending approval", "API key -> see the vault",
     "secret: 12 of 16 shards", "password: vault.binance", "API_KEY=load_key(path)", "the API key v2-readonly works",
+    "API_KEY v2-readonly works",
     "accounts: ['0x815efb439d5f1b0ac99896f5522f7049e70f6295']", "authorization = encode(user1)",
     "logged in with password authentication",
     'variable "api_key" {\n  default = ""\n}', "token_address = GKGxUidS4Whmt1A911V647bAadLn9w2tKfj6Bz9mA4Sz",

@@ -53,8 +53,8 @@ def _rule_of(token: bytes) -> str | None:
     text = token.decode()
     if text[0] in _WIF_STARTS and len(text) in _WIF_LENGTHS:
         return "wif-private-key" if _is_wif(text) else None
-    if text[1:4] == "prv" and text[0] in _EXTENDED_STARTS:
-        return "extended-private-key" if _is_extended(text) else None
+    if text[1:4] == "prv" and _is_extended(text):
+        return "extended-private-key"
     if _is_hex(text, 64):
         return _SOLANA if is_keypair(bytes.fromhex(text[-128:])) else None
     return _SOLANA if len(text) in _SOLANA_LENGTHS and _is_solana(text) else None
@@ -63,29 +63,25 @@ def _rule_of(token: bytes) -> str | None:
 # A WIF key is the Base58Check of a version byte (80 for mainnet, ef for testnet), the 32 bytes of the key, and 01 if
 # its public key is compressed. Source: en.bitcoin.it/wiki/Wallet_import_format
 _WIF_LENGTHS, _WIF_STARTS = (51, 52), "5KL9c"
-# An extended private key is the Base58Check of 78 bytes. The last 33 are a zero byte and the key (BIP-32,
-# "Serialization format"). The Base58Check begins with one of these letters (SLIP-132).
-_EXTENDED_STARTS = "xyztuvYZUV"
 # Lengths of a Solana secret key of 64 bytes in base58, where leading zeros make it shorter
 # (docs.solana.com/wallet-guide).
 _SOLANA_LENGTHS = range(80, 89)
 
 
 def _is_wif(token: str) -> bool:
-    payload = _checked(token)
-    return payload is not None and payload[0] in (0x80, 0xEF) and len(payload) in (33, 34)
+    return _checked(token)[:1] in (b"\x80", b"\xef")
 
 
 def _is_extended(token: str) -> bool:
-    payload = _checked(token)
-    return payload is not None and len(payload) == 78 and payload[45] == 0  # BIP-32
+    """Whether `token` is an extended key: the Base58Check of 78 bytes (BIP-32, "Serialization format")."""
+    return len(_checked(token)) == 78
 
 
-def _checked(token: str) -> bytes | None:
-    """Decode `token`, which is in Base58Check, to its payload. Return None if the checksum is wrong."""
+def _checked(token: str) -> bytes:
+    """Decode `token`, which is in Base58Check, to its payload. Return no bytes if the checksum is wrong."""
     raw = _from_base58(token)
     payload, checksum = raw[:-4], raw[-4:]
-    return payload if payload and sha256(sha256(payload).digest()).digest()[:4] == checksum else None
+    return payload if payload and sha256(sha256(payload).digest()).digest()[:4] == checksum else b""
 
 
 def _is_solana(token: str) -> bool:
@@ -114,8 +110,8 @@ def is_address(token: str) -> bool:
         return _HEX.match(token) is not None
     if not 26 <= len(token) <= 130:
         return False
-    if token[1:4] == "pub":  # the public half of an extended key (BIP-32)
-        return len(_checked(token) or b"") == 78
+    if token[1:4] == "pub":  # such as `xpub`; a private key has `prv` (SLIP-132)
+        return _is_extended(token)
     return _LOOKS.fullmatch(token) is not None or (len(token) <= 48 and _is_base58_address(token))
 
 
@@ -126,7 +122,7 @@ def _is_base58_address(token: str) -> bool:
     if token[0] == "r" and len(raw) >= 24:  # Ripple writes base58 in another alphabet
         token = token.translate(_RIPPLE)
     # addresses have 21 bytes on Bitcoin, Dogecoin and Tron, 22 on Zcash, and 32 without a checksum on Solana
-    return len(raw) == 32 or len(_checked(token) or b"") in (21, 22)
+    return len(raw) == 32 or len(_checked(token)) in (21, 22)
 
 
 _BASE58 = {letter: at for at, letter in enumerate(_LETTERS)}
