@@ -71,6 +71,7 @@ def test_a_secret_in_data_is_masked(shape: str) -> None:
         {"secrets": {"count": 3, "names": ["binance"]}}, {"secrets": {"stored in": "the vault of the exchange"}},
         ["run", "--token", "SOL", "--secret"], {"cookies": {"theme": "dark", "accepted": "2025-12-11T10:00:00Z"}},
         {"credentials": {"address": "GKGxUidS4Whmt1A911V647bAadLn9w2tKfj6Bz9mA4Sz"}}, {"Cookie": "theme=dark; lang=en"},
+        {"SECRET_KEY": [1, 2, 3]}, {"api_tokens": [*range(0, 256, 8)]},
     ]
 )  # fmt: skip
 def test_data_of_such_a_shape_without_a_secret_stays(value: Any) -> None:
