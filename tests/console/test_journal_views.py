@@ -74,6 +74,17 @@ def test_a_running_trace_is_shown(run: Any, made: Journal) -> None:
     assert run("traces").output.splitlines()[2].endswith("still running")
 
 
+def test_a_decision_replaces_the_output_above_it(run: Any, made: Journal) -> None:
+    """An output is shown unless a decision below it repeats the output; with --full it always is."""
+    shared = {"trace_id": "a" * 32, "trace_name": "t", "start_ns": 1, "end_ns": 1}
+    made.append([observation_row(id="a" * 16, type="agent", name="A", output='"SELL"', **shared)], [])
+    for number, name in enumerate(("step", "trading_signal")):
+        row = observation_row(id=f"{number:016x}", parent_id="a" * 16, type="event", name=name, **shared)
+        made.append([row], [])
+        assert ("out: SELL" in run("trace", "last").output) == (name == "step")
+    assert "out: SELL" in run("trace", "last", "--full").output
+
+
 def test_unknown_is_unknown_and_free_is_free(run: Any) -> None:
     """An unknown price is shown as unknown in trees and sums, never as 0."""
     ask("x", model="nobody-s-model")
