@@ -262,7 +262,7 @@ class BaseModel(ABC):
             for text in transcript.rest():
                 yield text
 
-    # `ErrorPolicy` handles only errors in fetching the next text; exceptions of the caller at a `yield` pass through.
+    # `ErrorPolicy` handles only errors in fetching the next text, not exceptions that the caller throws at a `yield`.
 
     def _next_of(self, texts: Iterator[str]) -> str | None:
         with ErrorPolicy(self):

@@ -178,7 +178,7 @@ def test_later_edits_and_the_journal_stay(repo: Callable[..., Path]) -> None:
 
 
 def test_an_older_adoption_is_updated(repo: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Adopting a newer version replaces files that differ, and deletes files it lacks; removal restores the repo."""
+    """A newer version replaces files that differ and deletes files that it no longer has; removal restores the repo."""
     root = repo()
     with monkeypatch.context() as older:
         older.setattr(plan, "__version__", "0.9.0")
@@ -258,7 +258,7 @@ def test_an_edited_copy_is_not_overwritten(repo: Callable[..., Path]) -> None:
 
 
 def test_a_read_only_repo_is_left_alone(repo: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    """If a file cannot be written, no file is changed. The error is simulated, since root may write anywhere."""
+    """If a file cannot be written, no file is changed. The error is simulated: the user root may write any file."""
     root = repo()
 
     def refuse(path: Path, content: bytes) -> int:
@@ -279,7 +279,7 @@ def test_nothing_to_undo_and_no_repo_at_all(tmp_path: Path, repo: Callable[..., 
 
 
 def test_the_adopted_package_takes_itself_out(repo: Callable[..., Path]) -> None:
-    """The adopted copy of the package lists the repo's model calls and removes itself, without this repo."""
+    """With its own files alone, the adopted copy of the package lists the repo's model calls and removes itself."""
     root = repo()
     adopt(root, "--yes")
     command = [sys.executable, "-m", "src.observability"]
@@ -295,7 +295,7 @@ def test_the_adopted_package_takes_itself_out(repo: Callable[..., Path]) -> None
 
 
 def test_check_fails_where_a_call_is_not_observed(repo: Callable[..., Path]) -> None:
-    """`--check` exits with 1 if a model call is not observed. In a repo without the package, it says so too."""
+    """In a repo without the package, `--check` exits with 1 if a call is not observed, and prints "Not adopted yet"."""
     root = repo()
     (root / "src/agents/bot.py").write_text("import src, litellm\nlitellm.completion(model='m')\n", encoding="utf-8")
     ended = adopt(root, "--check")

@@ -32,7 +32,7 @@ def test_an_edited_line_stays() -> None:
 
 
 def test_settings_that_the_file_has_are_not_added() -> None:
-    """A `.env_example` gets the settings that it lacks; if it has them all, it gets no comment either."""
+    """A `.env_example` gets the settings that it lacks; if it has them all, nothing is added, not even a comment."""
     ours = (settings.REPO_ROOT / ".env_example").read_text(encoding="utf-8")
     lines = plan._env_block("LANGFUSE_SECRET_KEY=x\n").splitlines()
     assert [line for line in lines if line.startswith("LANGFUSE_")]

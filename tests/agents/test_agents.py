@@ -107,7 +107,7 @@ def test_a_rise_by_half_is_the_threshold(claude: Provider, journal: Any, tmp_pat
 def test_a_model_that_fails_is_no_decision_and_no_end(
     outcome: str, claude: Provider, httpserver: HTTPServer, journal: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """If the model gives no answer, the decision is an invalid NOTHING; a 503 ends only the current window's cycle."""
+    """Without an answer, the decision is an invalid NOTHING. A 503 ends only its window's cycle, without a decision."""
     claude.play(httpserver, outcome)
     decisions = LiquidationAgent().replay(SAMPLE)
     rows = journal.observations()

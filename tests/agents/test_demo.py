@@ -76,7 +76,7 @@ def test_without_a_model_the_demo_names_the_cure(
 
 
 def expected_percents(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """Compute from the file the price change in percent after each decision, by trace id; each decision is BUY."""
+    """Compute from the file's prices, for each trace id, the change in percent after the decision (always a BUY)."""
     raw = pd.read_csv(SAMPLE, header=None, usecols=[0, 6, 10], names=["symbol", "price", "ms"]).sort_values("ms")
     raw["symbol"] = raw["symbol"].str.replace(r"(USDC|USDT)$", "", regex=True)
     begin = raw["ms"].iloc[1]  # the first row is a stray order

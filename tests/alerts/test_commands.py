@@ -32,8 +32,8 @@ def failing(made: Journal) -> None:
 
 
 def test_a_watch_from_cron(failing: None, webhook: Webhook) -> None:
-    """Two runs of `watch --once` send one message; `alerts` and `status` show the incident, `doctor` the last run
-    and messages given up."""
+    """Two runs of `watch --once` send one message. `alerts` and `status` show the incident; `doctor` shows the last
+    run, and the number of messages that could not be sent for three days."""
     first, second = run("watch", "--once"), run("watch", "--once")
     assert (first.exit_code, second.exit_code) == (0, 0)
     assert first.stdout.startswith("❌ ")
@@ -96,7 +96,7 @@ def test_alerts_that_are_switched_off(failing: None, webhook: Webhook, monkeypat
 
 
 def test_rows_that_are_not_delivered(made: Journal, webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows undelivered for half an hour are one incident until no row is pending. `watch` does not contact Langfuse."""
+    """Rows pending for half an hour are one incident, until none is pending. `watch` does not contact Langfuse."""
     for name, value in (("HOST", "http://127.0.0.1:9"), ("PUBLIC_KEY", "pk-lf-x"), ("SECRET_KEY", "sk-lf-x")):
         monkeypatch.setenv(f"LANGFUSE_{name}", value)
     to = settings.destination()
@@ -116,8 +116,7 @@ def test_rows_that_are_not_delivered(made: Journal, webhook: Webhook, monkeypatc
 def test_late_rows_are_one_incident_until_delivery_is_prompt(
     made: Journal, watcher: Callable[[], Watcher], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An incident of rule `unshipped` begins when the oldest row is older than 30 minutes, and ends when it is not
-    older than ten."""
+    """Incident `unshipped` begins when the oldest pending row is over 30 minutes old, and ends when none is over 10."""
     for name, value in (("HOST", "http://127.0.0.1:9"), ("PUBLIC_KEY", "pk-lf-x"), ("SECRET_KEY", "sk-lf-x")):
         monkeypatch.setenv(f"LANGFUSE_{name}", value)
     to = settings.destination()
@@ -134,7 +133,8 @@ def test_late_rows_are_one_incident_until_delivery_is_prompt(
 def test_a_budget_at_85_and_at_100_percent(
     made: Journal, watcher: Callable[[], Watcher], webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A budget at 85 % is one incident, at 100 % a second; both end with its period. A jump past both is one."""
+    """A budget causes an incident at 85 %, and a second one at 100 %; both end with its period. A budget that goes from
+    below 85 % to over 100 % at once causes only the second."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "WhaleAgent 10 calls/day UTC; fleet 5 USD/day UTC")
     add = "INSERT OR REPLACE INTO budget_periods VALUES (?, ?, ?, 0)"
     running, now = watcher(), T0 + 5 * HOUR_NS
@@ -157,7 +157,7 @@ def test_a_budget_at_85_and_at_100_percent(
 
 
 def test_one_watch_at_a_time(made: Journal) -> None:
-    """If a `watch` is running, a second one prints that and exits with 0: cron may start one before the last ends."""
+    """If a `watch` is running, a second one prints that and exits with 0: cron may start it before the first ends."""
     with only_watch(made.path):
         second = run("watch", "--once")
     assert (second.exit_code, second.stderr) == (0, "🤖 another `watch` is running on this journal\n")

@@ -34,7 +34,7 @@ def mean_time(limit: float, step: Callable[[], float], runs: int) -> float:
 
 @pytest.mark.parametrize(("usual", "suspect"), [(0.02, 0.3), (0.1, 0.6), (0.3, 0.7)])
 def test_a_share_that_is_as_usual_is_no_evidence(usual: float, suspect: float) -> None:
-    """While failures are as frequent as usual, a false alert comes after `tests` calls or more on average (Lorden)."""
+    """While failures are as frequent as usual, a false alert comes after at least `tests` calls on average (Lorden)."""
     chance = random.Random(1)
     tests = 200.0
     time = mean_time(evidence_limit(tests), lambda: log_ratio(chance.random() < usual, usual, suspect), runs=150)
@@ -66,7 +66,7 @@ def test_distance_is_that_of_kolmogorov_and_smirnov() -> None:
 
 
 def test_a_gap_beyond_the_factor_is_rare() -> None:
-    """Of `tests` exponential gaps, at most three on average exceed `gap_factor` times the third-longest past gap."""
+    """Of 1,000 random gaps between calls, on average at most 3 exceed `gap_factor` times the third-longest past gap."""
     chance = random.Random(4)
     number, tests = 500, 1000.0
     factor = gap_factor(number, 3, tests)

@@ -95,7 +95,7 @@ def test_an_unusual_spend_ends_after_two_usual_hours() -> None:
 
 
 def test_an_agent_that_is_not_run_any_more_is_retired() -> None:
-    """An agent that stops running causes one message, another two weeks later, then none until it runs again."""
+    """An agent that stops causes one message, and a second one two weeks later; then none until it runs again."""
     monitor = Monitor.new("A", T0)
     list(calls(monitor, "." * 96 * 9, T0))
     at = T0 + 9 * DAY_NS

@@ -198,7 +198,7 @@ def test_without_budgets_nothing_of_them_is_there(text: str, monkeypatch: pytest
 
 
 def test_amounts_may_contain_503(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Models raise errors that contain 503, for agents to retry; a refusal whose amount contains 503 gives None."""
+    """Errors that contain 503 are raised for agents to retry; a budget's refusal is not, even if its amount has 503."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 0.00503 USD/week")
     model = PricedModel()
     ask(model)

@@ -82,7 +82,7 @@ def test_without_budgets_it_says_how_to_set_one(run: Any) -> None:
 def test_doctor_checks_budgets(
     budgets: str, flag: str, severity: str, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`doctor` reports a malformed budget, and budgets while tracing is off, as faults."""
+    """`doctor` reports a fault if a budget is malformed, or if budgets are set while tracing is off."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", budgets)
     monkeypatch.setenv("ENABLE_LANGFUSE", flag)
     (finding,) = (finding for finding in settings_readable() if finding.about == "budgets")

@@ -12,7 +12,7 @@ PROCESSES, CALLS = 48, 200
 
 @pytest.mark.slow
 def test_48_processes_share_a_budget(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
-    """48 processes use at least 95 % of a budget for a quarter of their calls, and exceed it by at most 48 calls."""
+    """A budget allows a quarter of 48 processes' calls: at least 95 % of it is used, and at most 48 calls exceed it."""
     limit = PROCESSES * CALLS // 4
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", f"fleet {limit * USD:.4f} USD/week")
     monkeypatch.setenv("OBSERVABILITY_EXIT_SECONDS", "60")

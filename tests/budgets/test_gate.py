@@ -1,4 +1,4 @@
-"""What one process may spend between two refreshes of its view, and the estimates of what a call will cost."""
+"""How much one process may spend before it reads the budgets again, and the estimates of what a call will cost."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ FOREVER = float("inf")
 RUNNING, ENDED = Observation("x", "generation"), Observation("x", "generation")
 ENDED.ended = ENDED.started
 
-# Name -> (the budget's limit, the amount of the call, what differs from a view of which no room is left, the answer).
+# Name -> (the budget's limit, the call's amount, changes to a view without `room`, whether the call is admitted).
 CALLS: dict[str, tuple[float, float, dict[str, Any], bool]] = {
     "all of the room": (10, 2, {"room": 2.0}, True),
     "the rest of the room": (10, 1, {"room": 2.0, "used": 1.0}, True),
@@ -41,7 +41,8 @@ CALLS: dict[str, tuple[float, float, dict[str, Any], bool]] = {
 
 @cases("case", CALLS)
 def test_a_view_admits_a_call(case: str) -> None:
-    """A call is admitted within the room, within what is surely left, or while the calls beyond the room still run."""
+    """A call is admitted if `room`, the amount reserved for its process, covers it. Otherwise the budget must have
+    enough left: after all processes' estimated spending, or, without it, while all calls beyond `room` still run."""
     limit, amount, changes, answer = CALLS[case]
     fields = {"room": 0.0, "ends": FOREVER, "pace": None, "used": 0.0, "beyond": [], "age": 0.0, "is_read": True}
     room, ends, pace, used, beyond, age, is_read = {**fields, **changes}.values()
@@ -53,8 +54,8 @@ def test_a_view_admits_a_call(case: str) -> None:
 
 
 def test_a_forked_child_knows_what_its_parent_knew() -> None:
-    """A child process begins with its parent's state of the budgets, without the parent's room. With other budgets, or
-    before the parent has read its journal, the child assumes that nothing is spent."""
+    """A child process begins with its parent's state of the budgets, except `room`, which is reserved for the parent.
+    If the child's budgets differ, or the parent has not read its journal, the child assumes that nothing is spent."""
     budgets, others = parse_budgets("fleet 9 USD/day"), parse_budgets("fleet 9 calls/day")
     parent, *children = (Gate(it, (), Estimates()) for it in (budgets, budgets, budgets, others))
     children[0].inherit(parent)
@@ -73,8 +74,8 @@ def test_a_call_of_which_nothing_is_known_is_a_guess() -> None:
 
 
 def test_an_estimate_becomes_the_agents_own_mean() -> None:
-    """An agent's first calls cost as much as its prompt, or as the model's calls of others. From the third call on, its
-    own calls alone count: their mean plus their mean deviation, the newest weighing a tenth."""
+    """An agent's first three calls are estimated at the larger of its prompt's price and earlier calls of the model;
+    later ones at the mean of its own calls plus their mean deviation, where the newest call weighs a tenth."""
     estimates = Estimates()
     assert estimates.of("Luna", "m") == Usual()
     estimates.set_first_estimate("Luna", "m", 4000, 1.5)
@@ -94,7 +95,7 @@ def test_an_estimate_becomes_the_agents_own_mean() -> None:
 
 
 def test_a_first_call_without_a_price_is_not_free() -> None:
-    """The first call of a model that is not in the price table reserves the mean price of a token, or 5e-6 USD."""
+    """A first call without a price is estimated at the mean price per token of other calls, or at 5e-6 USD a token."""
     estimates = Estimates()
     estimates.set_first_estimate(None, "house-model-1", 4000, None)
     assert estimates.of(None, "house-model-1").usd == pytest.approx(1500 * 5e-6)

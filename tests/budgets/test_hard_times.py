@@ -84,7 +84,7 @@ def test_a_new_process_knows_of_a_used_up_budget(monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_first_process_on_a_machine_knows_that_nothing_is_spent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that finds no journal creates it at its start: calls made before would be refused after the first."""
+    """A process that finds no journal creates it at its start: until then, calls after the first would be refused."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 100 calls/week")
     assert not settings.journal_path().exists()
     start()

@@ -82,7 +82,7 @@ def test_a_recorded_call_is_charged(case: str, made: Journal) -> None:
 
 
 def test_an_answer_without_tokens_costs_as_usual(made: Journal) -> None:
-    """A new process learns from recent calls what a call costs; an answer without token counts is charged as much."""
+    """A new process learns from recent calls what a call costs; an answer without token counts is charged this cost."""
     for _ in range(3):
         add(made, agent="Luna", **PRICED)
         add(made, agent="Luna", **HOUSE, usage=USAGE)
@@ -97,7 +97,7 @@ def test_an_answer_without_tokens_costs_as_usual(made: Journal) -> None:
 
 
 def test_no_row_is_counted_twice_and_none_is_left_out(made: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many rows a step counts, and although a budget is new or rows were deleted, each call counts once."""
+    """Each call counts once, although rows are counted in steps of two, a budget is added, and rows are deleted."""
     monkeypatch.setattr(ledger, "_STEP", 2)
     old, new = parse_budgets("fleet 9 calls/day UTC; fleet 99999 tokens/day UTC")
     settled(made, Ledger([old]))
@@ -114,8 +114,8 @@ def test_no_row_is_counted_twice_and_none_is_left_out(made: Journal, monkeypatch
 
 
 def test_a_new_budget_counts_its_period_only(made: Journal) -> None:
-    """Of the calls before a budget was introduced, those count that began in its period: here since midnight. A call
-    without a price is counted as 1,000 tokens."""
+    """Of the calls before a budget was introduced, those count that began in its period: here since midnight. The
+    cost of a call without a price is estimated for 1,000 tokens."""
     midnight = NOW // 86_400 * 86_400
     for seconds, cost in ((-3600, None), (-1, USD), (0, USD), (3600, None)):
         add(made, usage=USAGE, cost_usd=cost, start_ns=(midnight + seconds) * 10**9)
@@ -144,7 +144,7 @@ def test_a_budget_is_low_below_15_percent() -> None:
 @pytest.mark.failures_expected
 @pytest.mark.usefixtures("_copied_journal")
 def test_a_keeper_knows_the_usual_cost_and_says_that_it_cannot_count() -> None:
-    """A new process learns from recent calls. If the budgets cannot be counted, that is reported, and not raised."""
+    """A new process learns from recent calls. If budgets cannot be counted, this is reported without an exception."""
     session = JournalSession()
     journal = session.open()
     for _ in range(3):
@@ -155,7 +155,7 @@ def test_a_keeper_knows_the_usual_cost_and_says_that_it_cannot_count() -> None:
     assert amounts == ((0, pytest.approx(USD)), (1, INPUT + OUTPUT), (2, 1))
     views = keeper.gate.views
     keeper.read(journal.path)
-    assert keeper.gate.views is views  # the newer state stands
+    assert keeper.gate.views is views  # `read` does not replace the state that `refresh` has set
     journal.script("DROP TABLE budget_slices")
     Keeper(parse_budgets(TEXT), ()).refresh(journal, session)
     assert "spending cannot be counted against the budgets" in (failures.last or "")

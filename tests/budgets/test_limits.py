@@ -30,7 +30,7 @@ def test_the_settings_example() -> None:
 
 
 def test_words_behind_a_budget() -> None:
-    """After a budget's period, a time zone, `soft` or `hard`, and an action may follow in any order."""
+    """A budget's period may be followed by a time zone, by `soft` or `hard`, and by an action, in any order."""
     stop, cheap = parse_budgets("fleet 9 USD/week Europe/Berlin STOP\nfleet 5 tokens/month Qwen3-8B UTC hard")
     assert (stop.zone, stop.action_for(ours=False)) == (ZoneInfo("Europe/Berlin"), "stop")
     assert (cheap.zone, cheap.action_for(ours=True)) == (timezone.utc, "Qwen3-8B")
@@ -121,7 +121,7 @@ def test_this_machines_zone_is_the_default(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_an_alarm_while_the_budgets_are_read_drops_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An alarm's TimeoutError during the reading of a zone reaches the agent; it is not taken for a missing zone."""
+    """A TimeoutError raised by SIGALRM while a zone is read reaches the agent; it is not taken for a missing zone."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 9 USD/week Europe/Berlin stop")
 
     def read() -> None:

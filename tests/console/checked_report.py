@@ -1,4 +1,4 @@
-"""Checks of every figure of `decisions --report` against pandas over the Parquet export."""
+"""Checks that every figure of `decisions --report` equals what pandas computes from the Parquet export."""
 
 import functools
 import math
@@ -16,7 +16,7 @@ UNKNOWN = math.nan
 
 
 def check_report(journal: Exported) -> None:
-    """Check the JSON lines by agent and by model, and cases, hits and interval of each class of confidence."""
+    """Check the JSON lines of every agent and model; of each class of confidence, check cases, hits and interval."""
     lines, judged, calls = json_lines("decisions --report"), journal.judged.fillna({"model": "unknown"}), journal.calls
     for by in ("agent", "model"):
         groups = {line["group"]: line for line in lines if line["by"] == by}

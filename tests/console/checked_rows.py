@@ -1,4 +1,4 @@
-"""Checks of every number of `decisions`, `traces` and `trace` against pandas over the Parquet export."""
+"""Checks that each number of `decisions`, `traces` and `trace` equals what pandas computes from the Parquet export."""
 
 import json
 import math

@@ -57,8 +57,7 @@ def _template(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 @pytest.fixture
 def journal_of(_template: Callable[..., Path]) -> Iterator[Callable[..., Journal]]:
-    """Gives the test a journal of a given number of traces and outcomes. Each is filled once a session, then
-    copied."""
+    """Gives the test a copy of a journal with these numbers of traces and outcomes, filled once per test session."""
     opened: list[Journal] = []
 
     def copy(traces: int, days: float = 14.0, until_ns: int | None = None, judged: int = 0) -> Journal:
@@ -82,7 +81,7 @@ def filled(request: pytest.FixtureRequest, journal_of: Callable[..., Journal]) -
 
 @pytest.fixture
 def decide(made: Journal) -> Callable[..., str]:
-    """Records a trace and returns its id. A call is a pair of a model and its USD, None (no price) or "failed"."""
+    """Records a trace and returns its id. A call is a pair: the model, and its USD, None (no price) or "failed"."""
     ids = count(1)
 
     def trace(

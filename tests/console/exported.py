@@ -1,6 +1,6 @@
 """The journal as exported to Parquet, and its sums by pandas.
 
-The sums follow the README's definitions: a decision's model, a trace's cost, and the decision with the outcome.
+The sums follow the README's definitions: a decision's model, a trace's cost, and which decision has the outcome.
 """
 
 import json
@@ -48,7 +48,7 @@ class Exported(NamedTuple):
 
     @property
     def traces(self) -> pd.DataFrame:
-        """Return the traces in order: start, duration, tokens and cost of the calls, worst level."""
+        """Return the traces, oldest first: start, duration, worst level, and the tokens and cost of the calls."""
         rows = self.observations.assign(level=pd.Categorical(self.observations["level"], _LEVELS, ordered=True))
         grouped = rows.groupby("trace_id")
         traces = pd.DataFrame({

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from src.observability.console.app import app
 
-START_NS = 1_795_000_000_000_000_000  # 2026-11-18 11:06:40 UTC: no trace on a test screen began later
+START_NS = 1_795_000_000_000_000_000  # 2026-11-18 11:06:40 UTC: no trace that tests print begins later
 _UNITS = {"ms": 1e6, "s": 1e9, "min": 60e9, "hours": 3600e9, "days": 86_400e9}  # nanoseconds
 
 
@@ -38,7 +38,7 @@ def amount(text: str) -> float:
 
 
 def least_digit(text: str) -> float:
-    """Return the largest difference between a number and its printed form: half of the last digit, plus rounding."""
+    """Return how far a printed number may be off: half a unit of its last digit, plus a little for float errors."""
     digits = re.search(r"\.(\d+)", text)
     return 0.501 * 10.0 ** -(len(digits[1]) if digits else 0)
 

@@ -1,4 +1,4 @@
-"""`completion`: the script defines `moon`, and completes commands, options and values in bash."""
+"""`completion`: its script defines the shell command `moon`, and completes commands, options and values in bash."""
 
 import subprocess
 

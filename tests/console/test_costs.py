@@ -145,7 +145,7 @@ def compare(everything: pandas.DataFrame, by: str) -> None:
 
 @pytest.mark.parametrize("by", ["agent", "model", "day"])
 def test_the_table_has_the_same_figures(by: str, filled: Journal) -> None:
-    """The table has the figures of the JSON output, in all digits that it prints."""
+    """The table shows the figures of the JSON output, rounded to the digits that the table prints."""
     rows = cells(run("costs", "--by", by, columns=200).stdout.splitlines()[1:])
     printed = {line["group"]: line for line in lines("costs", "--by", by)}
     assert [row["day (UTC)" if by == "day" else by] for row in rows] == [*printed, "total"]
@@ -246,8 +246,8 @@ def test_the_screen_of_status_has_the_same_figures() -> None:
 
 
 def test_what_if_reprices_the_tokens(filled: Journal) -> None:
-    """The cost with --what-if is the sum of the calls' prices on the other model, highest first, without calls of
-    unknown tokens."""
+    """With --what-if, a group's cost is the sum of its calls' prices on the other model, without calls of unknown
+    tokens; the costliest group comes first."""
     calls = frame().query("type == 'generation'").dropna(subset="usage")
     by_model = {line["group"]: line for line in lines("costs", "--by", "model", "--what-if", "gpt-4o")}
     for model, mine in calls.groupby("model"):

@@ -78,12 +78,12 @@ def test_all_is_well(langfuse: Any) -> None:
     ],
 )
 def test_the_observed_sdks_of_a_new_process(value: str, expected: set[str]) -> None:
-    """`doctor` lists the SDKs that agents' processes observe, though a command starts without hooks."""
+    """`doctor` lists the SDKs whose calls are recorded in agents' processes, although `doctor` itself records none."""
     command = [sys.executable, "-m", "src.observability", "doctor", "--json"]
     environment = {**os.environ, "OBSERVABILITY_INSTRUMENT": value}
     ended = subprocess.run(command, capture_output=True, text=True, cwd=settings.REPO_ROOT, timeout=60, env=environment)
     assert expected <= {json.loads(line)["what"] for line in ended.stdout.splitlines()}
-    assert ended.stderr == ""  # no warning of an SDK
+    assert ended.stderr == ""  # no SDK's warning is printed
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_what_is_not_stored_is_reported(langfuse: Any, filled: Journal) -> None:
 
 
 def test_keys_that_may_not_read(langfuse: Any) -> None:
-    """`doctor` warns if no API for reading answers."""
+    """`doctor` warns if none of Langfuse's read APIs accepts the keys."""
     langfuse.mode = "none"
     assert worst_finding("reading")[:2] == ("warning", "no read API accepts these keys")
 
@@ -162,7 +162,7 @@ def test_settings(monkeypatch: pytest.MonkeyPatch, write_env_file: Any) -> None:
 
 
 def test_limits_of_disk_and_prices(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Less free space than the journal may take is a warning, less than 200 MB a fault; prices of last year are old."""
+    """Too little free space for a full journal is a warning, under 200 MB a fault; year-old prices are a warning."""
     assert (worst_finding("disk")[0], worst_finding("prices")[0]) == ("fine", "fine")
     monkeypatch.setenv("OBSERVABILITY_MAX_MB", "1000000000")
     assert worst_finding("disk")[0] == "warning"

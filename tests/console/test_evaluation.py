@@ -98,7 +98,7 @@ def test_what_shows_no_spread_has_no_interval(values: list[float]) -> None:
 
 @pytest.mark.parametrize(("cases", "quantile"), [(30, 2.0452), (50, 2.0096), (1000, 1.9623)])
 def test_the_interval_of_many_is_student_s_too(cases: int, quantile: float) -> None:
-    """For groups too large for the console's table, intervals are right to 0.2 % (NIST e-Handbook, 1.3.6.7.2)."""
+    """For groups larger than the table of t quantiles, intervals are right to 0.2 % (NIST e-Handbook, 1.3.6.7.2)."""
     values = np.random.default_rng(3).normal(2, 5, cases)
     half = quantile * values.std(ddof=1) / math.sqrt(cases)
     assert mean_interval(list(values)) == pytest.approx((values.mean() - half, values.mean() + half), rel=2e-3)

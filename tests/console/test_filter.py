@@ -100,7 +100,7 @@ def test_every_command_obeys_the_same_options(
 
 
 def test_a_name_matches_in_any_case(decide: Callable[..., str], made: Journal) -> None:
-    """A name matches in any case; if the journal has two spellings of it, the exact one matches."""
+    """A name matches in upper or lower case; if the journal has two spellings of it, the exact one matches."""
     for agent in ("Whale", "whale"):
         decide(agent=agent)
     assert [name_like(made, "agent", name) for name in ("Whale", "whale", "WHALE", "x")] == [

@@ -22,7 +22,7 @@ def test_decisions(varied: Journal, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_traces(varied: Journal, tmp_path: Path) -> None:
-    """Check the numbers of all traces, and of the newest seven."""
+    """Check the figures of every trace, then those of the newest seven."""
     journal = exported(tmp_path)
     for limit in (1000, 7):
         check_traces(journal, limit)

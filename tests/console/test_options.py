@@ -366,7 +366,7 @@ def test_lines_of_tail_fit(columns: int, journal: Any) -> None:
 
 @pytest.mark.slow
 def test_tail_begins_at_since_and_limit(closed: Path) -> None:
-    """`tail` begins with the rows that --since and --limit select; names match in any case."""
+    """`tail` begins with the rows that --since and --limit select; names match in upper or lower case."""
     journal = Journal(closed, create=False)
     signals = journal.select("SELECT start_ns, agent FROM observations WHERE name = 'trading_signal' ORDER BY seq")
     journal.close()

@@ -169,7 +169,7 @@ def content(
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
 def test_the_live_page(size: str, scheme: str, content: str, chromium: Any, serve: Any, tmp_path: Path) -> None:
-    """Overview and trace pass all checks at every size, in light and dark; the token is removed from the address."""
+    """Overview and trace pass all checks at every screen size, light or dark; the token is removed from the address."""
     browser = Browser(chromium, size, scheme)
     address = serve()
     origin = address.partition("?")[0]

@@ -147,8 +147,8 @@ def table_of(html: str, title: str) -> pd.DataFrame:
 
 @pytest.mark.parametrize("by", ["agent", "model"])
 def test_comparisons_are_what_pandas_computes(by: str, judged: Journal, report: Callable[..., str]) -> None:
-    """The tables' calls, failures, decisions, outcomes, hits, profit and net are right, and `≤` marks a net without all
-    prices; a decision's model is its call's."""
+    """The tables' calls, failures, decisions, outcomes, hits, profit and net are right; `≤` marks a net profit where
+    a call's price is unknown. A decision's model is its call's."""
     rows = frame(judged)
     models = rows[rows["type"] == "generation"].set_index("trace_id")["model"]
     rows["model"] = rows["model"].fillna(rows["trace_id"].map(models))
@@ -215,7 +215,7 @@ def test_only_the_file_s_own_script_and_style_run(report: Callable[..., str]) ->
 
 
 def test_a_report_of_one_model_and_of_failures(judged: Journal, report: Callable[..., str]) -> None:
-    """With --model, in any case, every figure is that of the model; `--failed` lists the failed calls."""
+    """With --model in upper or lower case, every figure is that of the model; `--failed` lists the failed calls."""
     calls = frame(judged).query("type == 'generation' and model == 'deepseek-chat'")
     html = report("--model", "DEEPSEEK-chat")
     assert tiles_of(html)["Failures"][1] == f"{calls['failed'].sum()} of {len(calls)} calls"
@@ -230,7 +230,7 @@ def _append(*rows: Row) -> None:
 
 
 def _call(number: int, **columns: Any) -> Row:
-    """Return the row of a call of a tenth of a second that began `number + 1` minutes ago."""
+    """Return the row of a call that began `number + 1` minutes ago and took a tenth of a second."""
     start_ns = now_ns() - 60_000_000_000 * (number + 1)
     fixed = {"type": "generation", "name": "g", "trace_name": "g", "model": "m", "agent": "A"}
     return million.observation_row(
@@ -252,8 +252,8 @@ def test_unknown_is_shown_as_unknown(report: Callable[..., str]) -> None:
 
 
 def test_calls_are_grouped_by_prompt_and_by_error(decide: Any, made: Journal, report: Callable[..., str]) -> None:
-    """A call's prompt is its system message, or its first line; first lines and errors that differ in decimals or long
-    numbers are one."""
+    """A call's prompt is its system message or, without one, the first line of its input. First lines, or errors, that
+    differ only in decimals or long numbers are grouped together."""
     whale = [{"role": "system", "content": "You watch 1000 whales"}, {"role": "user", "content": "now"}]
     for value, failure, outcome in (
         (whale, "limit 1234567 reached", {"pnl_usd": 3.0}),

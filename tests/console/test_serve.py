@@ -140,12 +140,12 @@ async def test_filters_choose_rows(browser: httpx.AsyncClient, filled: Journal) 
 
 
 async def traces_of(browser: httpx.AsyncClient, address: str) -> list[str]:
-    """Return the traces of an address's rows."""
+    """Return the traces listed at an address."""
     return re.findall(r'href="/trace/(\w+)', (await browser.get(address)).text)
 
 
 async def pages_of(browser: httpx.AsyncClient, address: str, link: str) -> list[list[str]]:
-    """Return the traces of an address's rows, and those of each page that follows by this link."""
+    """Return the traces listed at an address, and those on each next page, to which the link with this text leads."""
     pages = []
     while address:
         html = (await browser.get(address)).text
@@ -156,7 +156,7 @@ async def pages_of(browser: httpx.AsyncClient, address: str, link: str) -> list[
 
 
 async def test_the_page_cannot_write(filled: Journal, browser: httpx.AsyncClient, monkeypatch: Any) -> None:
-    """The page's connection refuses every change."""
+    """The page opens the journal read-only: any change is refused."""
     from src.observability.console.page import server as module
     from src.observability.journal import JournalError
 
@@ -245,8 +245,8 @@ async def test_tiles_and_lower_half_are_of_the_view(browser: httpx.AsyncClient, 
 
 @pytest.mark.filled(40, days=0.5)
 async def test_text_is_searched(browser: httpx.AsyncClient, filled: Journal, monkeypatch: Any) -> None:
-    """The search covers prompts, answers and reasons, page by page, and each page for a limited time; a text without a
-    word is no filter."""
+    """The search covers prompts, answers and reasons. For each page of results it takes a limited time, and goes on at
+    "Search further". A text without a word is no filter."""
     trace = filled.select("SELECT trace_id FROM decisions ORDER BY seq LIMIT 1 OFFSET 7")[0]["trace_id"]
     filled.change(
         "UPDATE observations SET output = ? WHERE type = 'generation' AND trace_id = ?", ('"sell the Zebra now"', trace)

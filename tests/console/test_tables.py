@@ -1,4 +1,4 @@
-"""The content of tables' columns, columns dropped in a narrow terminal, and unknown values, which are never zero."""
+"""The content of tables' columns, columns dropped in a narrow terminal, and unknown values, never shown as 0."""
 
 import json
 import os
@@ -76,8 +76,8 @@ def test_cost_and_outcome_stand_once_a_trace(run: Any, journal: Any) -> None:
 
 
 def test_a_decision_tells_its_trace(filled: Journal) -> None:
-    """A line of `decisions` has eight digits of the trace id, enough for `trace`. At 80 columns the line has model and
-    cost, and the reason follows on its own line."""
+    """A line of `decisions` has eight digits of the trace id, enough for the command `trace`. At 80 columns the line
+    has model and cost, and the reason follows on its own line."""
     head, _, *lines = printed("decisions --limit 3")
     assert head.split()[2:] == ["trace", "agent", "model", "decision", "cost"]
     rows = json_lines("decisions --limit 3")
@@ -106,7 +106,7 @@ def test_traces_are_a_line_each(filled: Journal) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("columns", [40, 60, 80, 100, 120, 160, 500])
 def test_narrow_terminals_lose_columns_not_digits(columns: int, filled: Journal) -> None:
-    """Every line fits the terminal; numbers are never cut, and equal those of a wider terminal."""
+    """Every line of a table fits the terminal; numbers are never cut, and equal those of a wider terminal."""
     for command in ("costs --by model", "traces --limit 30", "decisions --limit 30", "costs --what-if gpt-4o"):
         lines = [
             line for line in printed(command, columns) if not line.startswith(("💰", "💱", "   ", "A rough", "  "))
@@ -164,7 +164,7 @@ def test_costs_have_a_total(filled: Journal) -> None:
 
 
 def test_what_if_by_day_shows_the_last_days(filled: Journal) -> None:
-    """With --what-if, days are in order and --limit keeps the last. A line counts calls left out for lack of tokens."""
+    """With --what-if, days are in order and --limit keeps the last. The last line counts calls with unknown tokens."""
     days = [line["group"] for line in json_lines("costs --by day")]
     assert [line["group"] for line in json_lines("costs --what-if gpt-4o --by day")] == days
     assert [line["group"] for line in json_lines("costs --what-if gpt-4o --by day --limit 1")] == days[-1:]
@@ -225,7 +225,7 @@ def test_wide_characters_take_two_columns(run: Any) -> None:
 
 
 def test_names_are_matched_without_case(run: Any) -> None:
-    """Names match in any case; if none matches, the known names are listed, with status 1."""
+    """Names match in upper or lower case; if none matches, the known names are listed, with status 1."""
     one_cycle("WhaleAgent")
     one_cycle("FundingAgent", model="gpt-4o-mini")
     for command in ("decisions", "traces", "costs", "export"):

@@ -1,4 +1,4 @@
-"""The files of `deploy/`: nginx and systemd accept theirs, and the settings of the others fit the code."""
+"""The files of `deploy/`: nginx and systemd accept their own, and the settings in the other files fit the code."""
 
 import re
 import shutil
@@ -62,7 +62,7 @@ def test_systemd_accepts_a_unit(file: str, instance: str, tmp_path: Path) -> Non
 
 
 def test_the_collector_takes_what_we_send() -> None:
-    """collector.yaml accepts our exporter's path and sends our exporter's header; nginx.conf forwards other paths."""
+    """collector.yaml accepts our exporter's path and sends its header; nginx.conf forwards other paths to Langfuse."""
     proxy, wire = text_of("nginx.conf"), (settings.REPO_ROOT / "src/observability/shipping/client.py").read_text()
     config = yaml.safe_load(text_of("collector.yaml"))
     receiver, exporter = config["receivers"]["otlp"]["protocols"]["http"], config["exporters"]["otlp_http/langfuse"]

@@ -1,8 +1,8 @@
 """Run `test_fleet.py` in several virtual environments, with different Pythons and versions of the SDKs.
 
-`python tests/fleet/run.py` uses the operator's pinned versions on Python 3.10, 3.11 and 3.12, and the newest SDKs.
-With `--ends` it uses the pinned versions on the oldest Python only, and the newest SDKs. A Python that this machine
-lacks is skipped. Environments are kept in `.venv-fleet/`, and made anew when their requirements change.
+`python tests/fleet/run.py` tests the operator's pinned versions on Python 3.10, 3.11 and 3.12, and the newest SDKs
+on the Python that runs this script. With `--ends`, the pinned versions are tested on the oldest Python only. A missing
+Python is skipped. Environments are kept in `.venv-fleet/`, and made anew when their requirements change.
 """
 
 import os

@@ -101,7 +101,7 @@ def test_a_stream_that_outlives_its_caller_is_below_a_span(client: openai.OpenAI
         return client.chat.completions.create(**ASKED, stream=True)
 
     stream = open_stream()
-    assert [row["state"] for row in journal.observations()] == ["local", "open"]  # the request is known after a crash
+    assert [row["state"] for row in journal.observations()] == ["local", "open"]  # the open row would outlive a crash
     for _ in stream:
         pass
     around, request = journal.observations()
@@ -260,7 +260,7 @@ def test_the_provider_is_that_of_the_address(base_url: str, provider: str) -> No
     ],
 )
 def test_the_provider_of_a_post_is_that_of_its_address(address: str, provider: str, journal: JournalReader) -> None:
-    """A POST by httpx is recorded with the provider of its host or port; for an unknown host, with the API's."""
+    """A POST by httpx has the provider of its host or port; at an unknown host, the provider whose API has its path."""
     answer = httpx.Response(200, json={"model": "m", "choices": [{"message": {"content": "BUY"}}]})
     with httpx.Client(transport=httpx.MockTransport(lambda _: answer)) as web:
         web.post(f"{address}/chat/completions", json=ASKED)
@@ -299,7 +299,7 @@ def test_embeddings_are_no_generation_of_the_call_around_them(
 
 
 def test_requests_that_end_with_their_caller_are_recorded_once(journal: JournalReader) -> None:
-    """Each of four requests is recorded once, whether it ends before, after or while the call that began it ends."""
+    """Each of four requests is recorded once, whether it ends before, after or together with the call that began it."""
 
     def request(begun: Barrier) -> None:
         observation = begin_request("openai.chat.completions", "generation", recording())

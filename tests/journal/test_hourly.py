@@ -1,4 +1,4 @@
-"""The hourly sums: they equal the sums of the rows, and keep counting rows that are deleted."""
+"""The hourly sums of calls, tokens and cost: they equal those of the rows, and do not shrink when rows are deleted."""
 
 import json
 import multiprocessing

@@ -18,7 +18,7 @@ VALUES = (
 
 @cases("value", VALUES)
 def test_pieces_are_the_text_that_python_encodes_at_once(value: object) -> None:
-    """The pieces join to Python's own JSON of short and long values; every piece is shorter than twice LONG."""
+    """Joined, the pieces equal the text of `json.dumps`; every piece is shorter than twice LONG."""
     text = json.dumps(value, ensure_ascii=False)
     assert json_text(value) == "".join(json_pieces(value)) == text
     assert max(map(len, json_pieces(value))) < LONG * 2

@@ -30,7 +30,7 @@ def store() -> Iterator[Journal]:
 
 
 def add_sums(journal: Journal, hours: int, since_hour: int, an_hour: int = 500) -> None:
-    """In each of `hours` hours from `since_hour` on, add sums of `an_hour` models with names of 194 characters."""
+    """Add sums for `hours` hours from `since_hour` on: in each hour, `an_hour` models with names of 194 characters."""
     models = [
         (hour, f"{number:04}" + "m" * 190)
         for hour in range(since_hour, since_hour + hours)
@@ -67,8 +67,8 @@ def test_sums_go_after_400_days(store: Journal) -> None:
 
 
 def test_rows_still_go_at_the_limit(store: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If rows exceed the size limit, they are deleted down to nine tenths of it. A limit below an empty journal's size
-    deletes every row, and reports no loss, since none was to be sent."""
+    """If rows exceed the size limit, they are deleted down to nine tenths of it. If the limit is below an empty
+    journal's size, every row is deleted; no loss is reported, since no row was pending."""
     monkeypatch.setenv("OBSERVABILITY_MAX_MB", "1")
     call = observation_row(
         trace_id="b" * 32, type="generation", name="x", trace_name="x", input=json.dumps("x" * 10_000)
@@ -107,7 +107,7 @@ def test_a_name_in_a_row_has_200_characters_at_most() -> None:
 
 
 def test_old_rows_go_with_the_next_writes(store: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each write of the recorder deletes a few old rows, until none is left; it then pauses for 30 seconds."""
+    """Each write of the recorder deletes a few old rows, until none is left; then none is deleted for 30 seconds."""
     monkeypatch.setattr(retention, "STEP_ROWS", 10)
     call = observation_row(trace_id="b" * 32, type="generation", name="x", trace_name="x", start_ns=1, end_ns=2)
     store.append([{**call, "id": str(number)} for number in range(90)], [])

@@ -65,7 +65,7 @@ def test_a_token_names_no_other_file(folder: Path) -> None:
 
 
 def test_a_session_that_gets_no_lock_begins_later(folder: Path) -> None:
-    """While no lock file can be created, `open` raises the reason; later, it succeeds."""
+    """While no lock file can be created, `open` raises an OSError; once one can be created, it succeeds."""
     folder.rmdir()
     folder.touch()
     session = JournalSession()

@@ -274,7 +274,7 @@ def counting_others_turns(path: Path, monkeypatch: Any) -> Iterator[list[int]]:
     other, found, sleep = sqlite3.connect(path, timeout=0, isolation_level=None), [], time.sleep
 
     def take_turn(seconds: float) -> None:
-        other.execute("BEGIN IMMEDIATE")  # fails at once if another process writes
+        other.execute("BEGIN IMMEDIATE")  # fails at once if the journal is locked
         found.append(other.execute("SELECT count(*) FROM observations").fetchone()[0])
         other.execute("COMMIT")
         sleep(seconds)
@@ -286,7 +286,7 @@ def counting_others_turns(path: Path, monkeypatch: Any) -> Iterator[list[int]]:
 
 
 def test_others_write_between_two_steps_of_tidying(journal: Any, monkeypatch: Any) -> None:
-    """Pauses between steps of deletion let other processes write. A pause after the last would only delay our queue."""
+    """Pauses between steps of deletion let other processes write. There is no pause after the last step."""
     for number in range(60):
         ask(str(number))
     assert len(journal.observations()) == 60
@@ -356,7 +356,7 @@ def test_a_row_that_sqlite_refuses_takes_along_no_other(bad: dict[str, Any], jou
 
 
 def test_a_transaction_that_fails_writes_nothing(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error ends its transaction without a trace. While another process writes, a transaction waits, then fails."""
+    """An error rolls its transaction back. While another process writes, a transaction waits, then fails."""
     journal.path.parent.mkdir(parents=True)
     with closing(Journal(journal.path)) as kept, closing(sqlite3.connect(journal.path, isolation_level=None)) as other:
         with pytest.raises(sqlite3.IntegrityError), kept.transaction() as db:

@@ -1,4 +1,4 @@
-"""A request is one row, if an HTTP library sends it to a chat API, or an SDK to Gemini, Ollama, speech or images.
+"""A request by an HTTP library to a chat API, or by an SDK to Gemini, to Ollama, for speech or for images, is one row.
 
 `run.py` runs this file in its environments; tests of a library that an environment lacks are skipped.
 """

@@ -192,7 +192,7 @@ def _uuid(make: random.Random) -> str:
     return "-".join(_some(make, size, _HEX) for size in (8, 4, 4, 4, 12))
 
 
-# URLs of blockchain nodes, each with a key, as the nodes' providers write them: `redaction/http.py` has the sources.
+# URLs of blockchain nodes with a key, in the form that the nodes' providers document (listed in `redaction/http.py`).
 NODES: dict[str, Callable[[random.Random], tuple[str, str]]] = {
     "Alchemy": lambda make: _placed("https://eth-mainnet.g.alchemy.com/v2/{}", _some(make, 32, _URL_LETTERS)),
     "Alchemy, 21": lambda make: _placed("wss://solana-mainnet.g.alchemy.com/v2/{}", _some(make, 21, _URL_LETTERS)),

@@ -279,7 +279,7 @@ def test_fields_that_are_no_secret_stay(fields: dict[str, object]) -> None:
 
 @cases("form", corpus.PEM_FORMS)
 def test_a_private_key_is_found_however_its_lines_are_wrapped(form: str) -> None:
-    """A PEM key is masked with headers, with hyphens before its lines, encoded, or without its first or last line."""
+    """A PEM key is masked even if it is encoded, has headers, hyphens before its lines, or no BEGIN or END line."""
     make = random.Random(form)
     for _ in range(24):
         pem = SECRETS["pem-private-key"](make)

@@ -125,7 +125,7 @@ def test_what_nobody_can_act_on_is_kept_and_marked_invalid(action: Any, confiden
 def test_a_late_signal_reaches_the_trace_of_its_agents_last_generation(
     before: str, name: str, journal: Any, agent_file: Any
 ) -> None:
-    """A signal after a call, without an open cycle, belongs to the trace of its agent's last generation, even if the
+    """Outside an agent's cycle, a signal after a call belongs to the trace of its agent's last generation, even if the
     agent has another name or used a tool since then."""
     code = f"def run():\n{before} ask()\n look_up()\n ObservabilityContext.add_trading_signal('BUY', 60, 'x')\n"
     agent_file("funding_agent.py", code)["run"]()

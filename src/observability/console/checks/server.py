@@ -106,7 +106,7 @@ def _versions(host: str, health: "Answer") -> Iterator[Finding]:
         yield fault("server", f"{what}: this server is too old", "update the server to 3.63 or newer")
     elif sdk.startswith("5.") and server < _OLDEST_FOR_SDK_5:
         cure = "if your own code sends scores through the SDK: pip install 'langfuse>=4.12,<5'"
-        yield warning("server", f"{what}: this server may refuse scores sent by that SDK (Langfuse 4.16.0 does)", cure)
+        yield warning("server", f"{what}: this server may refuse scores sent by that SDK (server 4.16.0 does)", cure)
     else:
         yield fine("server", what)
 

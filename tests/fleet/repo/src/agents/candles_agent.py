@@ -1,4 +1,4 @@
-"""An agent that sends an image through the SDK client of a model from the factory."""
+"""An agent that gets a model from `model_factory`, and sends an image through the model's SDK client."""
 
 import base64
 import sys
