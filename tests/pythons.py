@@ -1,4 +1,4 @@
-"""Run the package's quick tests on the oldest and the newest Python of this machine: `make test-pythons`.
+"""Run the package's quick tests on Python 3.10 and on the newest Python of this machine: `make test-pythons`.
 
 The package runs on Python 3.10 to 3.13; the agents and models of this repo need 3.11. Interpreters are those of pyenv
 and `python3.x` on the path. Environments are kept in `.venv-pythons/`.

@@ -177,7 +177,7 @@ def test_a_local_model_that_is_not_installed_names_the_command(
 def test_a_third_party_s_class_can_be_added(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Added classes need only the methods that models had before tracing. One that cannot be built is reported."""
+    """An added class needs only a client, `is_available` and `model_type`. One that cannot be built is reported."""
 
     class Mine(BaseModel):
         def __init__(self, api_key: str | None, model_name: str = "mine-1") -> None:

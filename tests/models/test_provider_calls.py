@@ -55,7 +55,7 @@ def silent() -> Iterator[str]:
 
 @pytest.fixture
 def play(httpserver: HTTPServer, silent: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Any]:
-    """Make a provider play one outcome, and return its model as the factory builds it."""
+    """Return a function that makes a provider play one outcome, and returns the provider and the factory's model."""
 
     def build(name: str, outcome: str) -> tuple[Provider, BaseModel]:
         provider = Provider(name)

@@ -125,7 +125,7 @@ def test_anthropic_s_thinking_blocks_are_reasoning() -> None:
     assert read_answer(ModelResponse("BUY", raw, "claude-haiku-4-5")).reasoning == "squeezed"
 
 
-# Content of an answer -> (whether it calls a tool, its text).
+# Name of a case -> (content of an answer, whether the answer calls a tool, the answer's text).
 CONTENTS: dict[str, tuple[Any, bool, str | None]] = {
     "text": ("BUY", False, "BUY"),
     "no text": ("", False, None),

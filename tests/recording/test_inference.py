@@ -117,7 +117,7 @@ def test_a_swarms_answers_are_votes(answers: Any, votes: Any, winner: Any, journ
 
 
 def test_a_query_inside_a_cycle_belongs_to_its_trace(journal: Any) -> None:
-    """All rows of a query in a cycle are in the cycle's trace; the model calls belong to the swarm's agent."""
+    """All rows of a query in a cycle are in the cycle's trace; the model calls have SwarmAgent as their agent."""
     with ObservabilityContext.agent_cycle("TradingAgent"):
         SwarmAgent().query("SELL", "SELL")
     rows = {(row["type"], row["name"]): row for row in journal.observations()}

@@ -86,7 +86,7 @@ def test_with_sync_it_is_on_disk_when_the_call_returns(journal: Any, monkeypatch
 )
 @pytest.mark.failures_expected
 def test_a_bad_outcome_is_said_and_disturbs_nobody(given: dict[str, Any], why: str, journal: Any, capfd: Any) -> None:
-    """A bad outcome is reported once, with the reason, and not recorded, and the agent goes on."""
+    """An invalid outcome is not recorded, but reported once, with the reason; the agent goes on."""
     ObservabilityContext.record_outcome(**{"trace_id": decide(), **given})
     assert outcomes(journal) == []
     assert internal_errors.failures.total == 1
@@ -136,7 +136,7 @@ def broken_lines(told: Result) -> dict[int, str]:
 
 
 def test_a_file_is_imported_its_broken_lines_named(journal: Any, tmp_path: Path) -> None:
-    """An import accepts a BOM, semicolons, quoted line breaks and id prefixes. Good lines are recorded once."""
+    """An import accepts a BOM, semicolons, quoted line breaks and id prefixes. A second import adds no outcomes."""
     first, second, third = decide(), decide(), decide()
     file = tmp_path / "trades.csv"
     lines = [

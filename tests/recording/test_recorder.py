@@ -273,7 +273,7 @@ def test_what_cannot_start_yet_starts_later(
 def test_sync_waits_a_second_for_a_disk_and_only_once(
     disk: Disk, over: Recorder, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Under `sync` with a locked journal, only the first call waits. Every row written after its call is counted."""
+    """With `sync` and a locked journal, only the first of 51 calls waits; all 51 are counted as `sync` failures."""
     monkeypatch.setattr(recorder, "SYNC_SECONDS", 0.2)
     disk.open.clear()
 
@@ -429,7 +429,7 @@ def test_a_flush_without_a_limit_does_not_wait_for_a_disk_that_fails(tmp_path: P
 
 @pytest.mark.failures_expected
 def test_health_of_a_journal_that_cannot_be_read_is_unknown(tmp_path: Path, monkeypatch: Any) -> None:
-    """If the journal cannot be read, `health` has None instead of its counts, and the reason."""
+    """If the journal cannot be read, `health` has None for the numbers of its rows, and gives the reason."""
     noise = tmp_path / "journal.db"
     noise.write_bytes(os.urandom(10_000))
     monkeypatch.setenv("OBSERVABILITY_JOURNAL", str(noise))
@@ -458,7 +458,7 @@ print(runtime.health()["journalled"])
 @pytest.mark.slow
 @pytest.mark.parametrize("stderr", ["full", "closed", "a broken pipe"])
 def test_a_stderr_that_cannot_be_written_ends_nothing(stderr: str, tmp_path: Path, monkeypatch: Any) -> None:
-    """If stderr cannot be written, for example on a full disk, calls go on, and are journalled once the disk works."""
+    """If neither stderr nor the journal is writable, calls go on, and are journalled once the journal is writable."""
     monkeypatch.setenv("OBSERVABILITY_JOURNAL", str(tmp_path / "journals" / "here" / "journal.db"))
     where = {"full": "2>/dev/full", "closed": "2>&-", "a broken pipe": "2> >(exit)"}[stderr]
     command = f"'{sys.executable}' -c \"$CODE\" {where}"
@@ -517,7 +517,8 @@ def test_health_counts_what_it_has_seen(journal: Any) -> None:
 
 
 def test_an_alarm_while_the_thread_is_started_reaches_the_agent(disk: Disk) -> None:
-    """A SIGALRM that raises while a call starts our thread reaches the agent, and the next call starts the thread."""
+    """If a SIGALRM handler raises while a call starts our thread, the agent gets the error, and the next call starts
+    the thread."""
     number, rung = 0, ""
     with alarms():
         while rung is not None:

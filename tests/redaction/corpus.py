@@ -301,7 +301,7 @@ WORD_NOTATIONS = (
     '{"password": "P"}', "db_password: P, port: 5432",
 )  # fmt: skip
 PASSWORDS = ("hunter2abc", "Hunter2xyz9", "Tr@de#2024!", "x1abcdefgh5678", "correct1horse", "0penSesame")
-# Passwords found only in quotes or on a line of their own; elsewhere their special characters would end them.
+# Passwords masked whole in quotes or, if in LINE_PASSWORDS, on a line of their own. Elsewhere, most are missed or cut.
 QUOTED_PASSWORDS = (
     "$abcdEFGH5678",
     "none_shall_pass9",
@@ -325,7 +325,7 @@ EVM_NOTATIONS = (
     "ValueError: The private key must be exactly 32 bytes long, instead of 33 bytes: 0xK", "| private key | 0xK |",
     "Unexpected private key format: Expected length 32: K", '{\\"private_key\\": \\"0xK\\"}', "private key 0XK",
 )  # fmt: skip
-# Fields that mark their value `K` as a private key.
+# Names of fields whose value, of 64 hex digits, is masked as a private key.
 EVM_FIELDS = ("WALLET_PK", "api_wallet", "privateKey", "HYPER_LIQUID_ETH_PRIVATE_KEY", "agent_key", "secret_key", "pk")
 # Sentences that mention a key and have a hash `H`, which is not masked.
 EVM_SENTENCES = (
@@ -384,8 +384,8 @@ PEM_FORMS: dict[str, Callable[[str], str]] = {
     "without its end, wrapped": lambda pem: "\n".join("- " + line for line in pem.splitlines()[:-1]),
 }
 
-# Texts of a trading process, each with a place for a value. Beside the place there is no word of BIP-39's list, because
-# that word and a value of eleven listed words would be a valid phrase once in sixteen times.
+# Texts of a trading process, each with a place for a value. No word beside the place is in BIP-39's list:
+# together with a value of eleven listed words, it would be a valid seed phrase by chance in one of 16 cases.
 CONTEXTS: dict[str, Callable[[str], str]] = {
     "alone": lambda thing: thing,
     "a trading prompt": lambda thing: (

@@ -68,7 +68,7 @@ BLOBS: dict[str, Encoding] = {
     for before in ("trader:", "trader1:", "trader12:")
 }
 
-# Breaks inside a secret. Redaction finds the secret by twelve of its letters and digits in order, across the break.
+# Breaks inside a secret. Redaction finds the secret across them, if it has at least twelve letters and digits.
 BREAKS: dict[str, Encoding] = {
     "with an invisible character inside": _broken_by("\u200b"),
     "in two strings of a list": _broken_by('"\n    "'),

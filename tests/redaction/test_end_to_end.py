@@ -29,7 +29,7 @@ GROQ = "gsk_" + "Ab3dEf6hIj9kLm2nOp5qRs8tUv1wXy4zAb3dEf6hIj9kLm2nOp5q"
 
 
 def forms(secret: str) -> list[str]:
-    """Return what to search for: a secret as it is, in lower and in upper case, and `OWN` in all encodings."""
+    """Return what to search for: the secret as it is (`OWN`: in all encodings), in lower and in upper case."""
     written = [write(secret) for write in ENCODINGS.values()] if secret == OWN else [secret]
     return [*written, secret.lower(), secret.upper()]
 

@@ -98,7 +98,7 @@ TEXTS = (
 
 @cases("template", TEXTS)
 def test_a_secret_in_text_is_masked(template: str) -> None:
-    """A secret is masked also in a text that is encoded as JSON, or that has HTML's quotes."""
+    """A secret is masked also in a text that is encoded as JSON, or whose quotes are HTML entities (`&quot;`)."""
     text = template.replace("§", KEY)
     for written in (text, json.dumps(text), f"Longs are out.\n{text}\nBUY"):
         assert KEY not in redact_text(written), written

@@ -34,7 +34,7 @@ class Cell(NamedTuple):
     label: str
     written: str
     rule: str = "own-secret"
-    around: tuple[int, int] = (0, 0)  # letters of a blob before and after those of the secret
+    around: tuple[int, int] = (0, 0)  # how many letters a blob has before and after the secret
 
     def planted(self, way: str) -> str:
         """The text that is planted: label and secret."""
@@ -196,7 +196,7 @@ class Traces(NamedTuple):
     """The bytes of everything that a run stores, sends or prints."""
 
     files: bytes  # of the journal's files, with the WAL
-    rows: bytes  # of the journal's texts: in the files, a page break may cut a secret in a long text in two
+    rows: bytes  # of the journal's texts, read by SQL: in the files, a secret may be split between two pages
     sent: bytes
     printed: bytes
 
@@ -246,7 +246,7 @@ EACH_PROVIDER = [pytest.param(name, marks=() if name == "claude" else pytest.mar
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EACH_PROVIDER)
 def test_no_secret_leaves_by_any_way_in_any_encoding(name: str, run: Any) -> None:
-    """A key known by its format, and a secret set as the provider's key or an exchange's, are masked in all output."""
+    """All output masks a key known by its format, and the value of EXCHANGE_API_SECRET or of the provider's key."""
     cells, traces = run(name, "EXCHANGE_API_SECRET")
     for where, what in traces._asdict().items():
         assert not [cell.label for cell in cells if found([cell.core], what)], f"they are in the {where}"
@@ -258,7 +258,7 @@ def test_no_secret_leaves_by_any_way_in_any_encoding(name: str, run: Any) -> Non
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["claude", "openai"])
 def test_the_search_finds_every_cell_of_a_secret_that_nobody_told_us_of(name: str, run: Any) -> None:
-    """The search would find a leak: if no setting names the secret, it finds every cell."""
+    """If no environment variable holds the secret, it is not masked, and the search finds every cell: it sees leaks."""
     cells, traces = run(name, None)
     unknown = [cell for cell in cells if cell.rule == "own-secret"]
     for where, what in traces._asdict().items():

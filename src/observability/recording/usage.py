@@ -111,8 +111,8 @@ def add_buckets(first: Buckets, second: Buckets) -> Buckets:
 def getter(value: Any) -> Get:
     """Return a function that reads a field of `value` by name. It returns None for a missing field, and never raises.
 
-    Of an object, only plain data is read (`tracing.field_of`), so that no property's code runs. Google's messages are
-    an exception, since they have only properties.
+    Of an object, only plain data is read (`tracing.field_of`), so that no property's code runs. Google's protobuf
+    objects are an exception, since they have only properties.
     """
     fields = fields_in(value)
     if fields is not None:
