@@ -1,7 +1,7 @@
 """Measure redaction: its speed beside one plain regular expression, its recall and its precision. Prints Markdown.
 
-    python -m benchmarks.bench_redaction             speed (the expression checks no checksums or word lists)
-    python -m benchmarks.bench_redaction CORPORA     recall over the corpora in this folder, and masks on clean text
+    python -m benchmarks.bench_redaction             speed; the expression does less: it checks no checksums
+    python -m benchmarks.bench_redaction CORPORA     recall in this folder's corpora; masks in texts without secrets
 
 A corpus is a checkout of the rules of a scanner, with examples of secrets: CORPORA/kingfisher and CORPORA/noseyparker
 (YAML, which needs pyyaml), CORPORA/gitleaks (Go), CORPORA/credsweeper (its tests' expected findings). A missing corpus
@@ -34,7 +34,7 @@ REPEATS = 5
 KB = 1_000
 SECRETS = {"OPENAI_KEY": "sk-proj-Zx81kQmN4vTr7LpB2yWc", "BIRDEYE_API_KEY": "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
            "LANGFUSE_SECRET_KEY": "sk-lf-3b1f2c4d-5e6f-4a7b-8c9d-0e1f2a3b4c5d"}  # fmt: skip
-# Secrets known by name or place, as scanners define them (gitleaks rules/generic.go), and forms of wallet keys.
+# Secrets recognised by the text around them, as by scanners (gitleaks rules/generic.go), and forms of wallet keys.
 _GENERIC = (
     r"(?i:[\w.-]{0,64}(?:key|secret|token|password|passwd|passphrase|pwd|mnemonic|dsn|credential)s?"
     r"[\"'`]?\s{0,8}(?::=|=>|=|:|is)\s{0,8}[\"'`]?[^\s\"'`,;]{8,256})",
@@ -199,7 +199,7 @@ _GO_TEXT = re.compile(r"^\s*(?:`([^`]{16,})`|\"((?:[^\"\\\n]|\\.){16,})\"),\s*(?
 
 
 def _examples_in_yaml(file: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield examples with their secrets, which the rule's own expression finds if `re` can compile it."""
+    """Yield each example and the secrets that the rule's expression finds in it; none if `re` cannot compile it."""
     import yaml  # an optional requirement
 
     for rule in (yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get("rules", []):
@@ -267,7 +267,7 @@ def recall(folder: Path) -> None:
 
 
 def _reason(example: str, secrets: tuple[str, ...]) -> str:
-    """Return why the example is not masked; "" if its masked text has a marker and lacks one of `secrets`, if given."""
+    """Return why the example is not masked; "" if it is: the result has a marker, and any of `secrets` is gone."""
     masked = redact_text(example)
     is_left = secrets and all(masked.count(secret) >= example.count(secret) > 0 for secret in secrets)
     if "[REDACTED:" in masked and not is_left:

@@ -23,7 +23,7 @@ _ARTICLES = {"model": "a", "function": "a", "SDK": "an"}
 TARGETS = {
     ("model", PACE_SECONDS): ("0.4", "0.06"),
     ("model", 0.0): ("0.25", "0.03"),
-}  # targets: our added time is at most this part of an OpenTelemetry span's, and of Langfuse's
+}  # (kind of call, pause) -> highest ratio of our added time to an OpenTelemetry span's, and to Langfuse's
 
 Repeats = dict[str, list[float]]  # library -> the median of each repeat, in added microseconds
 

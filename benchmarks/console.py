@@ -1,4 +1,4 @@
-"""Measure each console command on a journal of a million observations, and the longest wait of a recorder beside it.
+"""Measure console commands on a journal of a million observations, and a writing process's longest append meanwhile.
 
     python -m benchmarks.console [FILE]
 
@@ -46,7 +46,7 @@ def write(path: Path, stop: Event, waits: Any) -> None:
 
 
 def measure(path: Path, folder: Path) -> None:
-    """Run each command three times beside the writer; print the best time, and the writer's longest wait."""
+    """Run each command three times beside the writer; print the best time, and the writer's longest append."""
     stop, (ours, theirs) = multiprocessing.Event(), multiprocessing.Pipe()
     writer = multiprocessing.Process(target=write, args=(path, stop, theirs))
     writer.start()

@@ -1,4 +1,4 @@
-"""Tests of the code's structure: layers, packages' `__init__`s, imports at the start, and CLAUDE.md's file trees."""
+"""Tests of the code's structure: layers, packages' `__init__`s, modules loaded at start-up, CLAUDE.md's file trees."""
 
 import ast
 import json
@@ -87,7 +87,7 @@ def imports(file: Path) -> frozenset[str]:
 
 
 def package_of(module: str) -> str:
-    """A module's package in observability, such as `journal`, or outside a package its own name, such as `settings`."""
+    """A module's package in observability, such as `journal`; the name of a module in no package, as `settings`."""
     return [*module.split("."), "", ""][2]
 
 
@@ -173,7 +173,7 @@ def files_of_map(root: str) -> dict[str, str]:
 
 
 def paths_on_disk(root: str) -> set[str]:
-    """The files and folders under `root` that need a line in CLAUDE.md: all but data, caches and `__init__.py`."""
+    """The paths under `root` that need a line in CLAUDE.md: all but data, caches, `__init__.py` and `fleet/repo`."""
     paths = {f"{path.relative_to(settings.REPO_ROOT)}{'/' * path.is_dir()}" for path in (SRC.parent / root).rglob("*")}
     return {
         path

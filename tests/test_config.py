@@ -49,7 +49,7 @@ def test_a_boolean_that_is_none_is_refused(text: str) -> None:
 def test_a_malformed_setting_is_reported_once_and_takes_the_safe_value(
     name: str, text: str, taken: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A malformed setting prints one red line without its text, takes the safe value, and raises nothing."""
+    """A malformed setting raises nothing: one red line without its value is printed, and the safe value is used."""
     monkeypatch.setenv(name, text)
     of_config = name in config.__all__
     assert [getattr(config, name) if of_config else settings.setting(name) for _ in range(3)] == [taken] * 3
@@ -111,7 +111,7 @@ def test_what_counts_as_a_secret(monkeypatch: pytest.MonkeyPatch, write_env_file
 def test_a_secret_key_where_the_public_one_belongs_ships_nothing(
     key: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A secret key in LANGFUSE_PUBLIC_KEY is reported once. Rows get no destination: its label would show the key."""
+    """A secret key in LANGFUSE_PUBLIC_KEY is reported once; nothing is sent, as rows would be labelled with the key."""
     monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", key)
     monkeypatch.setenv("LANGFUSE_SECRET_KEY", "pk-lf-11111111-2222-3333-4444-555555555555")
     assert [settings.destination() for _ in range(3)] == [None] * 3
@@ -227,7 +227,7 @@ def test_a_limit_of_0_deletes_nothing(name: str, monkeypatch: pytest.MonkeyPatch
 
 
 def test_an_endless_wait_overflows_no_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A number of seconds meant as "never" is a wait that Python's locks and clocks accept."""
+    """A huge number of seconds, meant as "never", is lowered to one that Python's locks and clocks accept."""
     for name in ("LANGFUSE_FLUSH_INTERVAL", "OBSERVABILITY_EXIT_SECONDS"):
         monkeypatch.setenv(name, "1e99")
         assert time.gmtime(time.time() + settings.setting(name))

@@ -89,7 +89,7 @@ def _is_one_trace(cycle: Row, generation: Row, signal: Row) -> bool:
 def test_its_example_is_one_trace(
     httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, example: Callable[[], list[Row]]
 ) -> None:
-    """With Claude served on loopback, README's example records one trace: a cycle, its generation and its signal."""
+    """With a stand-in for Claude's API, README's example records one trace: a cycle, its generation and its signal."""
     claude = Provider("claude")
     claude.play(httpserver, "answer")
     claude.configure(monkeypatch, httpserver.url_for(""))

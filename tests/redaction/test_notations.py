@@ -392,7 +392,7 @@ PUBLIC: dict[str, Callable[[random.Random], str]] = {
 
 
 def test_addresses_and_prices_stay_in_other_languages() -> None:
-    """In prompts of other languages too, a 'key' may be a price level and a 'token' a coin: such values stay."""
+    """In languages other than English too, a 'key' may be a price level and a 'token' a coin; neither is masked."""
     make = random.Random("public")
     for line in _lines("languages"):
         for public in PUBLIC.values():
@@ -457,7 +457,7 @@ PIECES = (
 
 
 def test_no_mixture_of_notations_is_lost() -> None:
-    """No mixture of notations makes redaction fail, and masked parts stay masked."""
+    """No mixture of notations makes redaction fail, and redacting its result again changes nothing."""
     make = random.Random("pieces")
     for _ in range(4000):
         text = "".join(make.choices(PIECES, k=make.randrange(2, 14)))

@@ -90,7 +90,7 @@ def test_a_secret_in_a_larger_blob(secret: str, monkeypatch: pytest.MonkeyPatch)
 
 @cases("form", BREAKS)
 def test_a_secret_broken_by_anything(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A secret that is interrupted by other characters is masked, if it has twelve letters and digits."""
+    """A secret that is interrupted by other characters is masked if it has at least twelve letters and digits."""
     monkeypatch.setenv("SHORT_SECRET", "x9Ab3dEf6hIj")
     for secret in (SECRET, "x9Ab3dEf6hIj"):
         assert redact_text(f"see {BREAKS[form](secret)} there") == f"see {MASK} there"
@@ -145,7 +145,7 @@ def test_each_of_several_keys_is_a_secret(monkeypatch: pytest.MonkeyPatch) -> No
     ],
 )
 def test_the_credential_of_an_address_is_a_secret(value: str, quoted: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The credential in an address is masked alone and within the address; the name of the network is not masked."""
+    """Both the whole address and the credential alone are masked; the name of the network (`mainnet-beta`) is not."""
     monkeypatch.setenv("SOLANA_NODE", value)
     assert redact_text(f"for {value} there") == f"for {MASK} there"
     assert redact_text(f"for {quoted} on mainnet-beta") == f"for {MASK} on mainnet-beta"
@@ -187,7 +187,7 @@ def test_the_operators_own_addresses_stay(monkeypatch: pytest.MonkeyPatch) -> No
     "address", ["bot@h.example", "h.example/?token=1", "h.example/?my_secret=1", "h.example/abcdefghijklmnopqrstuvwx"]
 )
 def test_a_variables_name_may_mark_an_address(address: str) -> None:
-    """In a variable named as an address, a slight sign of a credential suffices; in any other variable, it does not."""
+    """An address that might hold a credential is a secret if its variable is named as an address (`RPC_URL`)."""
     names = "RPC_URL", "RPC_URI", "RPC_ENDPOINTS", "ALERT_WEBHOOK", "RPC_URL_2", "RPC_URL3"
     assert all(is_secret(name, f"https://{address}") for name in names)
     assert not is_secret("HOMEPAGE", f"https://{address}")

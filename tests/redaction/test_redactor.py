@@ -329,7 +329,7 @@ def test_a_numbered_seed_phrase_is_found() -> None:
 
 @cases("notation", corpus.BYTE_NOTATIONS)
 def test_a_solana_key_is_found_in_any_notation_of_its_bytes(notation: str) -> None:
-    """A Solana key's bytes are masked as numbers, hex and base64, alone or in a longer list; 64 random bytes stay."""
+    """A Solana key is masked if written as numbers, hex or base64, alone or in a longer list; 64 random bytes stay."""
     make = random.Random(notation)
     for _ in range(12):
         key = corpus.solana(make)
@@ -342,10 +342,10 @@ def test_a_solana_key_is_found_in_any_notation_of_its_bytes(notation: str) -> No
 
 
 def test_a_solana_key_as_data_is_found() -> None:
-    """A Solana key is masked as bytes, as a dict, and as a list of numbers or number strings; 64 other numbers stay."""
+    """A Solana key is masked if it is bytes, a dict, or a list of numbers or their texts; 64 numbers of no key stay."""
     raw = corpus.solana(random.Random(3))
     key = list(raw)
-    redact(list(map(str, range(256))))  # from now on, no text of a single number is searched again
+    redact(list(map(str, range(256))))  # redaction now remembers the texts "0" to "255" as clean
     for value in (
         key,
         list(map(str, key)),
@@ -376,8 +376,7 @@ def test_a_keypair_is_verified_as_ed25519_has_it() -> None:
 
 
 def test_an_address_is_verified_by_its_bytes() -> None:
-    """Addresses of Solana, Bitcoin and EVM chains are valid. Base58 texts of other lengths, or of 25 bytes with a wrong
-    checksum, are not."""
+    """Addresses of Solana, Bitcoin and EVM chains are valid; base58 of 25 or 30 bytes without a checksum is not."""
     make = random.Random("addresses")
     for _ in range(50):
         assert wallets.is_address(base58.b58encode(make.randbytes(32)).decode())
@@ -389,7 +388,7 @@ def test_an_address_is_verified_by_its_bytes() -> None:
 
 
 def test_an_evm_key_is_told_by_what_assigns_it() -> None:
-    """An EVM private key is recognised by a variable, a field, prose, a wallet list or a library's error around it."""
+    """An EVM private key is recognised by its context: a variable, a field, prose, a wallet list, a library's error."""
     make = random.Random("notations")
     for notation in corpus.EVM_NOTATIONS * 12:
         secret = "".join(make.choices("0123456789abcdef", k=64))

@@ -141,8 +141,8 @@ def test_a_kill_after_the_last_call_loses_none(durability: str, count: int, back
 
 @pytest.mark.parametrize("kills", [2, 20])
 def test_kills_at_random_moments(kills: int, journal: Any) -> None:
-    """Four threads make calls until a kill. Calls that returned 50 ms before it are complete; calls in flight are
-    marked as interrupted, with their input."""
+    """Four threads make calls until a kill. Calls that returned more than 50 ms before the kill are complete; calls in
+    flight are marked as interrupted, with their input."""
     lost = interrupted = 0
     for _ in range(kills):
         worker = start(0, "four threads")

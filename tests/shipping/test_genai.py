@@ -197,7 +197,7 @@ def test_a_partial_success_in_protobuf(otlp: OtlpServer, journal: Any) -> None:
     LangFuseTracker().flush(10)
     assert LangFuseTracker().health()["destinations"][otlp.url]["rejected"] == 1
     assert response_of(ExportTraceServiceResponse().SerializeToString())["partialSuccess"]["rejectedSpans"] == 0
-    assert response_of(b"\x12\x02\x08\x01")["partialSuccess"]["rejectedSpans"] == 0  # only a field of later versions
+    assert response_of(b"\x12\x02\x08\x01")["partialSuccess"]["rejectedSpans"] == 0  # only an unknown field
     for nonsense in (b"\x0a\xff", b"\x0a\x05\x08\x01", b"\xff" * 20, b"\x0d1234"):
         with pytest.raises(ValueError, match=r"truncated|unexpected wire type"):
             response_of(nonsense)

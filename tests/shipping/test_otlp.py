@@ -179,7 +179,7 @@ def test_an_outcome_stands_on_the_generation_that_decided(langfuse: LangfuseServ
 def test_an_outcome_told_at_once_has_the_environment_and_place_of_its_trace(
     langfuse: LangfuseServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An outcome recorded right after its decision, as in a backtest, is on the generation, in the same environment."""
+    """An outcome recorded right after its decision, as in a backtest, has the generation's id and its environment."""
     monkeypatch.setenv("LANGFUSE_TRACING_ENVIRONMENT", "backtest")
     for _ in range(20):
         ObservabilityContext.record_outcome(str(one_cycle()), pnl_pct=1.5)
@@ -190,8 +190,8 @@ def test_an_outcome_told_at_once_has_the_environment_and_place_of_its_trace(
 
 
 def test_each_outcome_is_one_hit_or_miss(langfuse: LangfuseServer) -> None:
-    """An outcome is also sent as the score `hit`, 1 for a profit, else 0. USD decides if an outcome has a percentage
-    too. A correction replaces the hit."""
+    """An outcome is also sent as the score `hit`, 1 for a profit, else 0. If an outcome has both USD and a percentage,
+    the USD decide. A correction replaces the hit."""
     outcomes = ({"pnl_usd": 2.5, "pnl_pct": -1}, {"pnl_usd": 0}, {"pnl_pct": 1.5}, {"pnl_pct": -1.5})
     for number, outcome in enumerate((*outcomes, {"pnl_usd": 1}), 1):
         ObservabilityContext.record_outcome(f"{number:032x}", **outcome)
@@ -235,7 +235,7 @@ def test_a_refused_score_is_rejected_alone(langfuse: LangfuseServer, journal: An
     ],
 )  # fmt: skip
 def test_what_a_score_s_status_means(status: int, result: ExportResult) -> None:
-    """A status of a score is one of three: the score is bad, the keys are bad, or the score must be sent again."""
+    """A refused score's status tells if the score is bad, the keys are bad, or the score must be sent again."""
     assert _reply_to_event({"status": status, "message": "why"}) == (result, f"status {status}: why", None, {})
 
 

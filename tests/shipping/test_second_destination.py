@@ -75,7 +75,7 @@ def test_the_flag_stops_both(langfuse: LangfuseServer, otlp: OtlpServer, monkeyp
 def test_one_that_hangs_does_not_hold_up_the_other(
     away: str, langfuse: LangfuseServer, otlp: OtlpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While one destination does not answer a request, the other destination gets every row at once."""
+    """While one destination does not answer a request, every row is sent to the other destination."""
     monkeypatch.setenv("OBSERVABILITY_EXIT_SECONDS", "0.1")
     hanging, healthy = (langfuse, otlp) if away == "langfuse" else (otlp, langfuse)
     goes_on = threading.Event()
@@ -187,7 +187,7 @@ def test_a_forked_child_s_rows_go_where_they_are_missing(
     runtime.close()
     settings.journal_path().rename(settings.journal_path().with_stem("journal.forked-7"))
     otlp.answer = langfuse.answer = lambda _request, _body: None
-    pending: list[int] = []  # after each step, when another process may already send rows
+    pending: list[int] = []  # after each step of the merge; other processes may send rows between steps
     with closing(Journal(settings.journal_path())) as journal:
         monkeypatch.setattr(journal, "yield_write_lock", lambda: pending.append(journal.pending(otlp.url)))
         merge_forked(journal, lambda pid: pid == 7)

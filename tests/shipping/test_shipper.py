@@ -362,7 +362,7 @@ def test_a_partial_success_is_split_until_the_refused_row_is_alone(
     langfuse.answer = reject
     for number in range(20):
         ask("poison" if number == 7 else str(number))
-    LangFuseTracker().flush(20)  # the result depends on whether the shipper's thread sent the rows first
+    LangFuseTracker().flush(20)  # its result is not tested: the shipper's thread may send the rows first
     assert states(journal) == {"shipped": 19, "rejected": 1}
     (row,) = [row for row in journal.observations() if row["state"] == "rejected"]
     assert row["reason"] == "partial success: poison"
@@ -669,7 +669,7 @@ def shipped_by_another_process() -> str:
 
 @pytest.mark.failures_expected
 def test_damage_that_the_shipper_finds_is_set_aside(langfuse: LangfuseServer, journal: Any, delivery: Any) -> None:
-    """If the index of pending rows is damaged, shipping fails, so that no `flush` succeeds, and sets the file aside."""
+    """If the index of pending rows is damaged, shipping raises an exception, and the journal's file is set aside."""
     leave_pending(langfuse, "first")
     query = "SELECT rootpage, page_size FROM sqlite_master, pragma_page_size() WHERE name = 'observations_waiting'"
     ((page, size),) = execute(journal.path, query)
@@ -803,7 +803,7 @@ def test_a_backlog_is_sent_at_its_rate(
 def test_a_flush_does_not_wait_for_the_rate(
     langfuse: LangfuseServer, journal: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While a backlog is being sent slowly, a `flush` sends all its rows at once."""
+    """While a backlog is being sent slowly, a `flush` sends the rest of it without pauses."""
     monkeypatch.setattr("src.observability.shipping.delivery.BATCH_ROWS", 2)
     monkeypatch.setenv("OBSERVABILITY_CATCH_UP_RATE", "0.01")
     leave_pending(langfuse, *map(str, range(8)))

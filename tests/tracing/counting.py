@@ -53,7 +53,7 @@ def longest_call() -> Iterator[list[tuple[float, str]]]:
         now = time.thread_time()
         if event == "c_return" and not _gives_way(called) and now - began.at > longest[-1][0]:
             longest.append((now - began.at, f"{called.__qualname__} in {frame.f_code.co_filename}:{frame.f_lineno}"))
-        began.at = now  # if C code calls Python, only the part after the last such call counts
+        began.at = now  # if C code calls Python, only its time after its last such call is measured
 
     threading.setprofile(note)
     sys.setprofile(note)

@@ -126,7 +126,7 @@ def test_a_late_signal_reaches_the_trace_of_its_agents_last_generation(
     before: str, name: str, journal: Any, agent_file: Any
 ) -> None:
     """Outside an agent's cycle, a signal after a call belongs to the trace of its agent's last generation, even if the
-    agent has another name or used a tool since then."""
+    agent was renamed before that generation, or used a tool after it."""
     code = f"def run():\n{before} ask()\n look_up()\n ObservabilityContext.add_trading_signal('BUY', 60, 'x')\n"
     agent_file("funding_agent.py", code)["run"]()
     generation, tool, event = journal.observations()
@@ -314,7 +314,7 @@ def test_the_trace_id_is_known_while_and_after_asking(journal: Any, agent_file: 
 
 
 def test_off_means_nothing_at_all(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With tracing off, every method exists and does nothing, also to calls after tracing is on again."""
+    """With tracing off, every method can be called and has no effect, not even on calls after tracing is on again."""
     monkeypatch.setenv("ENABLE_LANGFUSE", "false")
     ObservabilityContext.add_agent_metadata("risk", "RiskAgent")
     with ObservabilityContext.agent_cycle("Agent", input=1) as cycle:

@@ -141,7 +141,7 @@ SHOWN: dict[str, tuple[Any, Any]] = {
 
 @cases("case", SHOWN)
 def test_values_are_shown_as_plain_data(case: str) -> None:
-    """Plain classes are recorded by their fields, tables by their shape, and other objects by their type's name."""
+    """Plain objects are recorded as their fields, arrays and data frames as their shape, others as their type name."""
     value, expected = SHOWN[case]
     kept = snapshot(value)
     assert kept == expected
@@ -255,7 +255,7 @@ class Found(Tool):
     ],
 )
 def test_no_code_of_an_answer_runs(result: Any, content: Any) -> None:
-    """No code of an answer runs, whether its class is seen for the first or the second time."""
+    """Reading an answer runs none of its class's methods, whether the class is seen for the first or second time."""
     for _ in range(2):
         reply = reply_of(result)
         assert (reply.content if type(reply) is Reply else reply) == content
@@ -371,7 +371,7 @@ def test_an_endless_stream_is_kept_in_part(capture_output: bool, journal: Any) -
 @pytest.mark.slow
 @pytest.mark.failures_expected
 def test_answers_are_weighed_with_all_they_hold_once_the_recorder_is_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the recorder is behind, the limit of its queue counts a provider's raw responses too."""
+    """When the recorder is behind, the sizes of providers' raw responses count towards its queue's limit too."""
     may_write = threading.Event()
 
     class Blocked:
@@ -469,7 +469,7 @@ def test_it_may_stand_above_a_static_or_class_method(decorator: Any, bare: bool,
 
 
 def test_each_argument_is_weighed_once() -> None:
-    """An observation's size counts each argument's texts and bytes once, whatever other arguments the call has."""
+    """An observation's size is the length of its arguments' texts and bytes; a text in two arguments counts twice."""
     sizes = []
     ask = observe_llm(lambda *_, **__: sizes.append(current_observation().size))  # type: ignore[union-attr]
     text = "x" * 1_000
