@@ -90,7 +90,7 @@ class OtlpDestination(_Endpoint):
 
 
 def parse_bool(name: str, text: str) -> bool:
-    """Return `text` as a boolean: true/false, 1/0, yes/no, on/off in any case.
+    """Return `text` as a boolean: true/false, 1/0, yes/no, on/off, in upper or lower case.
 
     Raises:
         SettingError: on anything else. The text is not quoted: it may be a secret set under the wrong name.

@@ -258,7 +258,7 @@ def test_an_edited_copy_is_not_overwritten(repo: Callable[..., Path]) -> None:
 
 
 def test_a_read_only_repo_is_left_alone(repo: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    """If a file cannot be written, no file is changed. The error is simulated: the user root may write any file."""
+    """If a file cannot be written, no file is changed. The error is simulated, as the tests may run as user root."""
     root = repo()
 
     def refuse(path: Path, content: bytes) -> int:

@@ -112,8 +112,8 @@ def test_a_name_matches_in_any_case(decide: Callable[..., str], made: Journal) -
 
 
 def test_a_text_is_words_in_a_row_of_prompt_answer_reason_or_error(made: Journal) -> None:
-    """--text finds its words in any case and with any signs between them; its last word may be the start of a longer
-    word. Names, ids and figures are not searched."""
+    """--text finds its words in upper or lower case, with any signs between them; its last word may be the start of a
+    longer word. Names, ids and figures are not searched."""
     contents = {
         "a" * 32: {"input": json.dumps([{"role": "user", "content": "Short\nLIQUIDATIONS look tired"}])},
         "b" * 32: {"output": json.dumps({"choices": ["short: liquidation"]})},

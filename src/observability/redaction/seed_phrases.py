@@ -1,8 +1,8 @@
 """BIP-39 seed phrases of 12, 15, 18, 21 and 24 words, confirmed by their checksum.
 
-Phrases are found in the ten official languages, in any case, with any separator, numbered or labelled, alone or inside
-prose. Sources: BIP-39, and bip-0039-wordlists.md for letters that a language treats as equal. A cheap check comes
-first: most texts do not have twelve words of a list in a row.
+Phrases are found in the ten official languages, in upper or lower case, with any separator, numbered or labelled, alone
+or inside prose. Sources: BIP-39, and bip-0039-wordlists.md for letters that a language treats as equal. A cheap
+check comes first: most texts do not have twelve words of a list in a row.
 """
 
 import re

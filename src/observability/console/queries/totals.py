@@ -171,7 +171,7 @@ def sums(journal: Journal, keys: Mapping[str, str], rows: Filter, *, by_row: boo
         keys: the result's columns to group by: name -> SQL expression. It can use the columns hour, agent, provider and
             model, and with `by_row` also session_id and prompt.
         rows: the filter of the calls.
-        by_row: sum the rows instead of the hourly sums; done in any case if `rows.is_of_traces`.
+        by_row: sum the rows instead of the hourly sums; this is always done if `rows.is_of_traces`.
         values: further SQL parameters, which the keys use.
     """
     by_row = by_row or rows.is_of_traces
