@@ -1,4 +1,4 @@
-"""The files of `deploy/`: nginx and systemd accept their own, and the settings in the other files fit the code."""
+"""The files of `deploy/`: nginx and systemd accept their files, and the settings in the others fit the code."""
 
 import re
 import shutil

@@ -188,7 +188,7 @@ class Redactor:
     def __init__(self) -> None:
         self._rules = current_rules()
         self._may_be_spread = True  # whether a secret may be spread over several texts
-        self._key_columns: Sequence[tuple[str, ...]] = ()  # keys of dicts, not searched in earlier values
+        self._key_columns: Sequence[tuple[str, ...]] = ()  # dict keys that no earlier search for secrets covered
         self._open: set[int] = set()  # ids of the containers around the current value
         self._left = 0  # number of items that the value may still have
 
