@@ -267,7 +267,7 @@ def recall(folder: Path) -> None:
 
 
 def _reason(example: str, secrets: tuple[str, ...]) -> str:
-    """Return why the example is not masked; "" if it is: the result has a marker, and any of `secrets` is gone."""
+    """Return why the example is not masked; "" if it is: the result has a marker and lacks a secret (if any)."""
     masked = redact_text(example)
     is_left = secrets and all(masked.count(secret) >= example.count(secret) > 0 for secret in secrets)
     if "[REDACTED:" in masked and not is_left:

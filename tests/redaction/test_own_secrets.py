@@ -187,7 +187,7 @@ def test_the_operators_own_addresses_stay(monkeypatch: pytest.MonkeyPatch) -> No
     "address", ["bot@h.example", "h.example/?token=1", "h.example/?my_secret=1", "h.example/abcdefghijklmnopqrstuvwx"]
 )
 def test_a_variables_name_may_mark_an_address(address: str) -> None:
-    """An address that might hold a credential is a secret if its variable is named as an address (`RPC_URL`)."""
+    """An address that might hold a credential is a secret in a variable named as an address (`RPC_URL`), else not."""
     names = "RPC_URL", "RPC_URI", "RPC_ENDPOINTS", "ALERT_WEBHOOK", "RPC_URL_2", "RPC_URL3"
     assert all(is_secret(name, f"https://{address}") for name in names)
     assert not is_secret("HOMEPAGE", f"https://{address}")

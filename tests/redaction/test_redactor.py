@@ -342,7 +342,7 @@ def test_a_solana_key_is_found_in_any_notation_of_its_bytes(notation: str) -> No
 
 
 def test_a_solana_key_as_data_is_found() -> None:
-    """A Solana key is masked if it is bytes, a dict, or a list of numbers or their texts; 64 numbers of no key stay."""
+    """A Solana key is masked if it is bytes, a dict, or a list of numbers or their texts; an invalid key is not."""
     raw = corpus.solana(random.Random(3))
     key = list(raw)
     redact(list(map(str, range(256))))  # redaction now remembers the texts "0" to "255" as clean
