@@ -381,6 +381,16 @@ def test_a_key_that_looks_public_is_known_by_its_name() -> None:
     assert redact_text(f"my API key {key}") == f"my API key {key}"
 
 
+def test_a_key_in_hex_is_known_by_the_secret_beside_it() -> None:
+    """A `key` in hex is masked only if an exchange's `secret` is beside it. A password may look like a symbol."""
+    make = random.Random("pair")
+    key, secret, named = _hex(make, 16), KEYS["64 letters and digits"](make), "[REDACTED:named-secret]"
+    assert redact_text(f"key: {key}, secret: {secret}") == f"key: {named}, secret: {named}"
+    assert redact_text(f"secret: {secret}, key: {key}") == f"secret: {named}, key: {named}"
+    assert redact_text(f"key: {key}, token: {key}") == f"key: {key}, token: {key}"
+    assert redact_text('password = "HUNTER2"') == f'password = "{named}"'
+
+
 # Public values, which trading prompts have in the places where `NOTATIONS` has a key.
 PUBLIC: dict[str, Callable[[random.Random], str]] = {
     "an address of Solana": lambda make: base58.b58encode(make.randbytes(32)).decode(),
