@@ -279,7 +279,7 @@ def test_nothing_to_undo_and_no_repo_at_all(tmp_path: Path, repo: Callable[..., 
 
 
 def test_the_adopted_package_takes_itself_out(repo: Callable[..., Path]) -> None:
-    """With its own files alone, the adopted copy of the package lists the repo's model calls and removes itself."""
+    """In an adopted repo, the repo's own copy of the package runs `adopt --check`, `--version` and `adopt --undo`."""
     root = repo()
     adopt(root, "--yes")
     command = [sys.executable, "-m", "src.observability"]

@@ -162,7 +162,7 @@ def test_luna_does_the_same_however_she_is_traced(
 
 
 def test_broken_rows_are_said(claude: Provider, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """For a feed with broken rows, a printed line has the numbers of skipped and of read rows."""
+    """For a feed with broken rows, a printed line says how many rows were skipped and how many were read."""
     feed = tmp_path / "feed.csv"
     feed.write_text("\n".join([row(0), "broken", "row", row(10), row(16, 5000)]))
     assert len(LiquidationAgent().replay(feed)) == 1

@@ -59,7 +59,7 @@ def test_the_existing_repos_timestamps_are_read(file: Path) -> None:
 
 
 def test_unreadable_rows_are_reported(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Rows that cannot be read (written by another program, or cut by a crash) are skipped and counted in a line."""
+    """Rows that another program wrote or a crash cut are skipped; a printed line says how many cannot be read."""
     history = written(file, "yesterday,1,2", f"{ago(2)},x,2", f"{ago(1)},3,4", f"{ago(0)[:15]}\0")
     assert history.last(within=30 * MINUTES) == {"longs": 3, "shorts": 4}
     assert "⚠️ history.csv: 3 rows cannot be read and are left out" in capsys.readouterr().out

@@ -2,7 +2,7 @@
 
 Agents without a fault still pause at night and at weekends (local time, with a change of clocks), restart, and meet
 failing providers for minutes. Latencies and costs are heavy-tailed, with slow hours and drifting prices. Confidences
-depend on the previous confidence and prefer round numbers, and markets keep a decision the same for a while.
+depend on the previous confidence and prefer round numbers, and agents often repeat their last decision for a symbol.
 
 """
 
@@ -134,8 +134,8 @@ class Agent:
 
 
 def watched(monitor: Monitor, agent: Agent, from_ns: int, until_ns: int) -> Iterator[tuple[int, Incident]]:
-    """Feed an agent's events to its monitor; yield the number of calls so far, and each incident that begins. Silence
-    is checked just before each cycle, when it is longest.
+    """Feed an agent's events to its monitor. For each incident that begins, yield the number of calls so far and the
+    incident. Silence is checked just before each cycle, when it is longest.
     """
     calls = 0
     for events in agent.run(from_ns, until_ns):

@@ -33,7 +33,7 @@ def failing(made: Journal) -> None:
 
 def test_a_watch_from_cron(failing: None, webhook: Webhook) -> None:
     """Two runs of `watch --once` send one message. `alerts` and `status` show the incident; `doctor` shows the last
-    run, and the number of messages that could not be sent for three days."""
+    run, and the number of messages that were given up after three days of failed attempts."""
     first, second = run("watch", "--once"), run("watch", "--once")
     assert (first.exit_code, second.exit_code) == (0, 0)
     assert first.stdout.startswith("❌ ")
@@ -96,7 +96,7 @@ def test_alerts_that_are_switched_off(failing: None, webhook: Webhook, monkeypat
 
 
 def test_rows_that_are_not_delivered(made: Journal, webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows pending for half an hour are one incident, until none is pending. `watch` does not contact Langfuse."""
+    """Rows pending for half an hour cause one incident, which ends when none is pending. Langfuse is not contacted."""
     for name, value in (("HOST", "http://127.0.0.1:9"), ("PUBLIC_KEY", "pk-lf-x"), ("SECRET_KEY", "sk-lf-x")):
         monkeypatch.setenv(f"LANGFUSE_{name}", value)
     to = settings.destination()

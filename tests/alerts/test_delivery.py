@@ -119,7 +119,7 @@ def test_quiet_hours_hold_messages_back(store: AlertStore, webhook: Webhook, mon
     ],
 )
 def test_the_end_of_quiet_hours(text: str, now: str, end: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Quiet hours end in their own zone, also on the days when clocks change."""
+    """Quiet hours end at the set local time of their time zone, also on days when clocks change."""
     monkeypatch.setenv("OBSERVABILITY_ALERT_QUIET", text)
     now_ns, end_ns = (int(datetime.fromisoformat(time).timestamp()) * 10**9 for time in (now, end))
     assert end_of_quiet(now_ns) == end_ns, datetime.fromtimestamp(end_of_quiet(now_ns) / 1e9, ZoneInfo("UTC"))

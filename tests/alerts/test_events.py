@@ -71,7 +71,7 @@ def test_a_call_alone(answer: Any, failed: bool, refused: bool, journal: Any) ->
 
 
 def test_an_inferred_decision_counts(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An adopted agent records no signal: the first line of its answer counts as the decision."""
+    """If signals are inferred, the first line of an answer counts as the decision of an agent that records none."""
     monkeypatch.setenv("OBSERVABILITY_INFER_SIGNALS", "true")
     ask("SELL\nfunding\nConfidence: 65%")
     ask("no idea")

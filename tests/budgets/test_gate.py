@@ -14,7 +14,7 @@ FOREVER = float("inf")
 RUNNING, ENDED = Observation("x", "generation"), Observation("x", "generation")
 ENDED.ended = ENDED.started
 
-# Name -> (the budget's limit, the call's amount, changes to a view without `room`, whether the call is admitted).
+# Name -> (the budget's limit, the call's amount, fields that the test sets in the view, whether the call is admitted).
 CALLS: dict[str, tuple[float, float, dict[str, Any], bool]] = {
     "all of the room": (10, 2, {"room": 2.0}, True),
     "the rest of the room": (10, 1, {"room": 2.0, "used": 1.0}, True),
@@ -41,8 +41,8 @@ CALLS: dict[str, tuple[float, float, dict[str, Any], bool]] = {
 
 @cases("case", CALLS)
 def test_a_view_admits_a_call(case: str) -> None:
-    """A call is admitted if `room`, the amount reserved for its process, covers it. Otherwise the budget must have
-    enough left: after all processes' estimated spending, or, without it, while all calls beyond `room` still run."""
+    """A call is admitted if `room`, the amount reserved for its process, covers it. Otherwise the rest of the budget
+    must cover it, also after all processes' estimated spending, unless all earlier calls beyond `room` still run."""
     limit, amount, changes, answer = CALLS[case]
     fields = {"room": 0.0, "ends": FOREVER, "pace": None, "used": 0.0, "beyond": [], "age": 0.0, "is_read": True}
     room, ends, pace, used, beyond, age, is_read = {**fields, **changes}.values()
@@ -74,8 +74,8 @@ def test_a_call_of_which_nothing_is_known_is_a_guess() -> None:
 
 
 def test_an_estimate_becomes_the_agents_own_mean() -> None:
-    """An agent's first three calls are estimated at the larger of its prompt's price and earlier calls of the model;
-    later ones at the mean of its own calls plus their mean deviation, where the newest call weighs a tenth."""
+    """An agent's first three calls are estimated at its prompt's price or the earlier calls' cost, whichever is higher;
+    later calls at the mean of the agent's calls plus their mean deviation, where the newest call weighs a tenth."""
     estimates = Estimates()
     assert estimates.of("Luna", "m") == Usual()
     estimates.set_first_estimate("Luna", "m", 4000, 1.5)

@@ -178,7 +178,7 @@ def test_a_killed_process_gives_its_slice_back(monkeypatch: pytest.MonkeyPatch) 
     ask(model)
     process = in_another_process(_ask_for_ever)
     wait_until(lambda: gate().views[0].left < USD, 20)
-    assert model.generate_response("", "Buy?") is None  # this refused call's row follows that of the running call
+    assert model.generate_response("", "Buy?") is None  # its row moves the ledger past the running call's open row
     os.kill(process.pid, signal.SIGKILL)
     process.join(10)
     wait_until(lambda: gate().views[0].left > USD, 30)

@@ -114,8 +114,8 @@ def test_no_row_is_counted_twice_and_none_is_left_out(made: Journal, monkeypatch
 
 
 def test_a_new_budget_counts_its_period_only(made: Journal) -> None:
-    """Of the calls before a budget was introduced, those count that began in its period: here since midnight. The
-    cost of a call without a price is estimated for 1,000 tokens."""
+    """A new budget counts the earlier calls of its period, here those since midnight. If such a call has no price, the
+    cost of 1,000 tokens is assumed."""
     midnight = NOW // 86_400 * 86_400
     for seconds, cost in ((-3600, None), (-1, USD), (0, USD), (3600, None)):
         add(made, usage=USAGE, cost_usd=cost, start_ns=(midnight + seconds) * 10**9)
@@ -125,7 +125,7 @@ def test_a_new_budget_counts_its_period_only(made: Journal) -> None:
 
 
 def test_a_raise_counts_from_its_beginning_to_its_end(made: Journal) -> None:
-    """An amount by which the operator raises a budget counts until its end; raises at the same time add up."""
+    """A raise of a budget by the operator counts until the raise ends; raises that overlap add up."""
     (budget,) = parse_budgets("fleet 9 calls/day UTC")
     counting = Ledger([budget])
     with made.transaction() as db:

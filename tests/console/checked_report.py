@@ -52,7 +52,7 @@ def check_verdict(line: dict[str, Any], cases: pd.DataFrame, calls: pd.DataFrame
 
 
 def wilson(hits: pd.Series) -> tuple[float, float]:
-    """Return Wilson's 95 % interval: the two shares that are 1.96 of their standard errors from the observed share."""
+    """Return Wilson's 95 % interval: each bound is 1.96 times its own standard error away from the observed share."""
     if hits.empty:
         return 0.0, 1.0
     share, z = hits.mean(), 1.96**2 / len(hits)
@@ -73,7 +73,7 @@ def student_quantile(freedom: int) -> float:
 def assert_interval(
     shown: tuple[Any, Any], values: pd.Series, bounds: tuple[float, float] = (-math.inf, math.inf)
 ) -> None:
-    """Check Student's interval within the error of the console's quantiles, which have three decimals."""
+    """Check Student's interval. The tolerance covers the rounding of the console's quantiles to three decimals."""
     if values.nunique() < 2:
         assert shown == (None, None)
         return
