@@ -74,14 +74,14 @@ def journal_of(_template: Callable[..., Path]) -> Iterator[Callable[..., Journal
 @pytest.fixture
 def filled(request: pytest.FixtureRequest, journal_of: Callable[..., Journal]) -> Journal:
     """The test's journal, filled with the arguments of the test's mark, such as `@pytest.mark.filled(100, days=10)`;
-    without a mark, 300 traces of two days."""
+    without a mark, with 300 traces spread over two days."""
     mark = request.node.get_closest_marker("filled")
     return journal_of(*mark.args, **mark.kwargs) if mark else journal_of(300, days=2.0)
 
 
 @pytest.fixture
 def decide(made: Journal) -> Callable[..., str]:
-    """Records a trace and returns its id. A call is a pair: the model, and its USD, None (no price) or "failed"."""
+    """Records a trace; returns its id. `calls` has pairs of a model and a cost in USD, None (no price) or "failed"."""
     ids = count(1)
 
     def trace(

@@ -16,7 +16,7 @@ class Answer(NamedTuple):
 
 @observe_llm(name="llm_generation")
 def ask(prompt: str, model: str = "claude-haiku-4-5", answer: str = "BUY", tokens: int = 100) -> Answer:
-    """Make a model call."""
+    """Stand in for a model call: return the given answer."""
     return Answer(answer, {"prompt_tokens": tokens, "completion_tokens": 10}, model)
 
 

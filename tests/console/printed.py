@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from src.observability.console.app import app
 
-START_NS = 1_795_000_000_000_000_000  # 2026-11-18 11:06:40 UTC: no trace that tests print begins later
+START_NS = 1_795_000_000_000_000_000  # 2026-11-18 11:06:40 UTC: the latest start of a trace in the tests of screens
 _UNITS = {"ms": 1e6, "s": 1e9, "min": 60e9, "hours": 3600e9, "days": 86_400e9}  # nanoseconds
 
 

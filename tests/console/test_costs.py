@@ -171,7 +171,7 @@ def check_row(row: dict[str, str], line: dict[str, Any]) -> None:
 
 
 def test_a_time_in_the_middle_of_an_hour_is_exact(filled: Journal) -> None:
-    """With --since in the middle of an hour, figures are exact: this hour is added up from rows, others from totals."""
+    """With --since in the middle of an hour, sums are exact: rows are summed for that hour, hourly sums for others."""
     everything = frame()
     calls = everything[everything["type"] == "generation"].sort_values("start_ns")
     for place in (0, 1, 77, 150, 298):
@@ -225,7 +225,7 @@ def test_status_is_right(filled: Journal) -> None:
 
 
 def test_the_screen_of_status_has_the_same_figures() -> None:
-    """`status` prints rows by state, and a day's calls, failures, spend and unknown prices, in total and by agent."""
+    """`status` prints the number of rows in each state, and the last day's calls and spend, in total and by agent."""
     settings.journal_path().parent.mkdir()
     journal = Journal(settings.journal_path())
     fill(journal, 200, days=0.5)

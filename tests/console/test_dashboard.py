@@ -90,7 +90,7 @@ def test_it_needs_keys_and_rights(run: Any, api: DashboardApi, monkeypatch: pyte
 
 
 def test_an_outcome_has_a_hit_rate(langfuse: LangfuseServer) -> None:
-    """An outcome is sent with a score `hit` on its generation (profit 1, loss 0); the score `hit` is not journalled."""
+    """An outcome is sent with a score `hit` (profit 1, loss 0) for the same model call; `hit` is not in the journal."""
     traces = [one_cycle(), one_cycle()]
     for trace_id, pnl in zip(traces, (12.5, -3.0), strict=True):
         ObservabilityContext.record_outcome(trace_id, pnl_usd=pnl, pnl_pct=pnl / 10)

@@ -343,7 +343,7 @@ def test_a_certificate_that_nobody_vouches_for(tmp_path: Path, monkeypatch: pyte
 
 
 def test_rows_that_wait_too_long(langfuse: Any, filled: Journal) -> None:
-    """Rows pending for ten minutes are a warning, for an hour a fault; rows of another project are named."""
+    """Rows pending for ten minutes, or for another project, are a warning; rows pending for an hour are a fault."""
     label = settings.destination().label  # type: ignore[union-attr]
     for age, weight in ((1, "fine"), (15, "warning"), (90, "fault")):
         start = time.time_ns() - age * HOUR_NS // 60

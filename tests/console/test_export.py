@@ -123,7 +123,7 @@ def test_a_file_planted_under_a_guessed_name_is_neither_followed_nor_taken(
 
 
 def test_a_spreadsheet_runs_nothing(filled: Journal) -> None:
-    """In CSV a quote precedes each formula, also if the formula has leading blanks or a full-width sign."""
+    """In CSV an apostrophe precedes each formula, also if the formula has leading blanks or a full-width sign."""
     blanks = ("", " ", "\n", "\r\n", "\t", "\xa0", "\u200b", "\ufeff", "\x00")
     formulas = [f"{blank}{sign}HYPERLINK(1)" for blank in blanks for sign in "=+-@＝＋－＠"]
     for seq, formula in enumerate(formulas, 1):

@@ -1,4 +1,4 @@
-"""The rows that the shared filter selects, in queries and by the options of every listing command."""
+"""The shared filter selects the right rows, in queries and through the options of every listing command."""
 
 import json
 from collections.abc import Callable
@@ -36,7 +36,7 @@ def test_totals_of_any_period_are_the_sums_of_its_rows(since: float, until: floa
 
 
 def test_decisions_and_traces_of_an_action_or_symbol(filled: Journal) -> None:
-    """Action and symbol select decisions and traces, alone or together; failed traces are those with an error."""
+    """Filters by action, symbol or both select the right decisions and traces; `failed` selects traces with errors."""
     everything = newest_decisions(filled, Filter(), 1000)
     for rows in (Filter(action="SELL"), Filter(symbol="ETH"), Filter(action="SELL", symbol="ETH")):
         expected = [

@@ -35,7 +35,7 @@ def run(command: str) -> Result:
 
 @pytest.fixture
 def hostile() -> int:
-    """Journal a signal, call and outcome for each hostile value in each field; return the number of traces."""
+    """Record a signal, call and outcome for each hostile value in each field; return the number of traces."""
     texts = [json.dumps({**WHOLE, field: "@"}).replace('"@"', value) for field in FIELDS for value in VALUES]
     texts += ["[]", '"text"', "5", "null", "{}"]
     settings.journal_path().parent.mkdir()

@@ -16,7 +16,7 @@ def _inferring(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def decide(own: str | None = None) -> str:
-    """Record a trace with an inferred SELL and, if `own` is given, this later signal of the agent; return its id."""
+    """Record a trace with an inferred SELL and, if `own` is given, a later signal `own`; return the trace's id."""
     with ObservabilityContext.agent_cycle("WhaleAgent") as cycle:
         observe_llm(lambda: "SELL\nToo far\nConfidence: 72%")()
     if own is not None:

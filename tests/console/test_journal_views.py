@@ -35,7 +35,7 @@ def test_a_trace_is_a_tree(run: Any) -> None:
 
 
 def test_a_trace_shows_prompt_and_outcome(run: Any) -> None:
-    """The prompt's version stands beside the model; the outcome, a score of the generation, stands below the tree."""
+    """The prompt's version stands beside the model; the outcome, recorded as a score, stands below the tree."""
     with ObservabilityContext.agent_cycle("WhaleAgent") as cycle:
         ObservabilityContext.use_prompt("whale", 7)
         ask("x")
@@ -75,7 +75,7 @@ def test_a_running_trace_is_shown(run: Any, made: Journal) -> None:
 
 
 def test_a_decision_replaces_the_output_above_it(run: Any, made: Journal) -> None:
-    """An output is shown unless a decision below it repeats the output; with --full it always is."""
+    """An output is shown unless a decision below it repeats the output; with --full every output is shown."""
     shared = {"trace_id": "a" * 32, "trace_name": "t", "start_ns": 1, "end_ns": 1}
     made.append([observation_row(id="a" * 16, type="agent", name="A", output='"SELL"', **shared)], [])
     for number, name in enumerate(("step", "trading_signal")):

@@ -1,7 +1,7 @@
 """No command delays an agent's journalling: while a command runs, an append takes 50 ms at most.
 
-A real process appends a trace every two milliseconds. Time for which the machine was busy is not counted. The journal
-is in memory, since a slow disk is no fault of the console.
+A real process appends a trace every two milliseconds. The time for which a busy machine lets processes wait is not
+counted. The journal is in memory, since a slow disk is no fault of the console.
 """
 
 import itertools
@@ -89,7 +89,7 @@ def test_no_append_waits_for_the_console(
 
 
 def longest_wait(command: str) -> int:
-    """Return the nanoseconds of the slowest append beside a command, minus the time for which the machine was busy."""
+    """Return how long (ns) the slowest append took while the command ran, minus the wait that a busy machine caused."""
     with Watch() as watch, writing() as appends:
         output = run(command)
     assert "Traceback" not in output

@@ -13,7 +13,7 @@ from tests.console.printed import json_lines, run
 
 @pytest.mark.slow
 def test_decisions(varied: Journal, tmp_path: Path) -> None:
-    """Check the numbers of all decisions, and of the newest seven."""
+    """Check the figures of every decision, then those of the newest seven."""
     journal = exported(tmp_path)
     assert journal.signals["cost_usd"].isna().any()
     for limit in (1000, 7):

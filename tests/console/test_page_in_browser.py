@@ -332,7 +332,7 @@ while not end.exists():
 
 @contextmanager
 def writing(path: Path, processes: int, pause: float) -> Iterator[None]:
-    """Let processes append five traces each, repeatedly, until the end of the block; none of them may fail."""
+    """While the block runs, let processes append traces, five at a time; none of the processes may fail."""
     end = path.with_name("end")
     command = [sys.executable, "-c", WRITER, str(path), str(end), str(pause)]
     writers = [subprocess.Popen(command, cwd=settings.REPO_ROOT, stderr=subprocess.PIPE) for _ in range(processes)]
@@ -355,7 +355,7 @@ def test_while_a_fleet_writes(fleet: tuple[Browser, Journal, str]) -> None:
 
 
 def paint_and_filter(page: Any) -> tuple[float, float]:
-    """Return the shortest times (ms) to the first paint, and from choosing a filter to the change of the address."""
+    """Return the shortest time (ms) to the first paint, and the shortest from a filter's choice to the new address."""
     paints, filters = [], []
     for _ in range(2):
         page.reload()

@@ -44,7 +44,7 @@ def report(journal: Any, tmp_path: Path) -> Callable[..., str]:
 
 @pytest.fixture
 def judged(journal_of: Callable[..., Journal]) -> Journal:
-    """Four hundred traces of two days, with an outcome for half of the decisions."""
+    """Four hundred traces spread over two days, with an outcome for half of the decisions."""
     return journal_of(400, days=2.0, judged=200)
 
 
@@ -148,7 +148,7 @@ def table_of(html: str, title: str) -> pd.DataFrame:
 @pytest.mark.parametrize("by", ["agent", "model"])
 def test_comparisons_are_what_pandas_computes(by: str, judged: Journal, report: Callable[..., str]) -> None:
     """The tables' calls, failures, decisions, outcomes, hits, profit and net are right; `≤` marks a net profit where
-    a call's price is unknown. A decision's model is its call's."""
+    a call's price is unknown. A decision counts for the model called in its trace."""
     rows = frame(judged)
     models = rows[rows["type"] == "generation"].set_index("trace_id")["model"]
     rows["model"] = rows["model"].fillna(rows["trace_id"].map(models))
@@ -178,7 +178,7 @@ def test_comparisons_are_what_pandas_computes(by: str, judged: Journal, report: 
 
 
 def test_confidence_against_outcome(judged: Journal, report: Callable[..., str]) -> None:
-    """The five classes of confidence have the mean, hits and cases that pandas computes from the rows."""
+    """Each of the five classes of confidence has the mean confidence, hits and cases that pandas computes."""
     cases = judged_of(frame(judged)).dropna(subset="signal_confidence")
     wanted = [
         (f"{group['signal_confidence'].mean():.0f}", int((group["gain"] > 0).sum()), len(group))

@@ -99,7 +99,7 @@ began (UTC)     trace     agent              model             decision         
 
 
 def test_the_report_on_decisions(filled: Journal) -> None:
-    """`decisions --report` on four outcomes, two of them of trades, marks each group as `few`."""
+    """With four outcomes, only two of them for a BUY or SELL, `decisions --report` marks each group as `few`."""
     for number, row in enumerate(filled.observations("is_root")):
         invoke(f"outcome {row['trace_id']} --pnl-usd {[12.5, -3, 8, -1.25][number]}")
     narrow = screen("decisions --report", 80)
@@ -163,7 +163,7 @@ total                 4       –   $0.0090         –      –      –      �
 
 
 def test_agent_and_model_choose(filled: Journal) -> None:
-    """Decisions and traces of a model are those with a call that the model answered."""
+    """--model selects the traces with a call of this model, and their decisions; --agent combines with it."""
     for command in ("decisions", "traces"):
         assert len(invoke(f"{command} --model claude-haiku-4-5 --json").stdout.splitlines()) == 3
         assert len(invoke(f"{command} --model deepseek-chat --json").stdout.splitlines()) == 1

@@ -1,4 +1,4 @@
-"""A search finds the same traces with the index and without; searches fill the index; deleted rows leave it."""
+"""A search finds the same traces with and without the index. Searches fill the index; deleted rows vanish from it."""
 
 import json
 import sqlite3

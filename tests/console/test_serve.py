@@ -123,7 +123,7 @@ async def test_what_a_model_wrote_stays_text(browser: httpx.AsyncClient, journal
         assert "document.title" in html
         assert "<script>" not in html
         assert "<img" not in html
-        assert not re.search("\u202e|\x1b", re.sub(' value="[^"]*"', "", html))  # an option's value keeps the raw name
+        assert not re.search("\u202e|\x1b", re.sub(' value="[^"]*"', "", html))  # a `value` attribute has the raw name
         assert html.count("</ol>") == html.count("<ol")
 
 
@@ -173,7 +173,7 @@ BUDGETS = "fleet 3 calls/month; *Agent1 400 calls/month soft; <img/src=x> 1 USD/
 
 @pytest.mark.filled(120, days=0.9)
 async def test_budgets_are_on_the_page(filled: Journal, browser: httpx.AsyncClient, monkeypatch: Any) -> None:
-    """Whatever the filter, page and report show the figures of `budgets`, which include calls not yet in the ledger."""
+    """With any filter, the page and the report have the figures of the command `budgets`, down to the newest call."""
     assert 'class="card budgets"' not in (await browser.get("/")).text
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", BUDGETS)
     with filled.transaction() as db:
@@ -246,7 +246,7 @@ async def test_tiles_and_lower_half_are_of_the_view(browser: httpx.AsyncClient, 
 @pytest.mark.filled(40, days=0.5)
 async def test_text_is_searched(browser: httpx.AsyncClient, filled: Journal, monkeypatch: Any) -> None:
     """The search covers prompts, answers and reasons. For each page of results it takes a limited time, and goes on at
-    "Search further". A text without a word is no filter."""
+    "Search further". A search text without a letter or digit is ignored."""
     trace = filled.select("SELECT trace_id FROM decisions ORDER BY seq LIMIT 1 OFFSET 7")[0]["trace_id"]
     filled.change(
         "UPDATE observations SET output = ? WHERE type = 'generation' AND trace_id = ?", ('"sell the Zebra now"', trace)
@@ -265,7 +265,7 @@ async def test_text_is_searched(browser: httpx.AsyncClient, filled: Journal, mon
 
 
 async def test_a_trace_has_its_facts(browser: httpx.AsyncClient, decide: Any, made: Journal) -> None:
-    """A trace's page shows its cost, decisions, outcome and address in Langfuse; an unknown price makes it unknown."""
+    """A trace's page shows its decisions, outcome, address in Langfuse and cost, which is unknown if a price is."""
     trace_id = decide([("SELL", 64), ("HODL", None)], calls=[("m", 0.5), ("m", "failed")], pnl_usd=3)
     unpriced = decide(calls=[("m", 0.5), ("m", None)])
     made.keep_project("https://langfuse.example|pk", "p1")

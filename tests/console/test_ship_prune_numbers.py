@@ -1,4 +1,4 @@
-"""The numbers printed by `prune`, `ship` and `export` equal those of pandas, from exports before and after."""
+"""The numbers that `prune`, `ship` and `export` print equal pandas' counts in exports made before and after."""
 
 import json
 import sqlite3
@@ -78,7 +78,7 @@ def test_prune(delivered: Journal, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_ship(made: Journal, langfuse: LangfuseServer, tmp_path: Path) -> None:
-    """`ship` prints the numbers of delivered, rejected, pending and local rows that server and journal have."""
+    """The numbers of delivered, rejected, pending and local rows that `ship` prints fit the server and the journal."""
     fill(made, 20)
     judge(made, 10)
     before = exported(tmp_path)

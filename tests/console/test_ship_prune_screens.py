@@ -65,7 +65,7 @@ def unwrapped(screen: str) -> str:
 
 @pytest.fixture
 def journal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Journal]:
-    """Six traces and a failed call of 2026-11-18; the console's clock stands ten minutes later."""
+    """Six traces and a failed call of 2026-11-18; for the console, it is always ten minutes after START_NS."""
     monkeypatch.setattr(time_range, "now_ns", lambda: START_NS + 10 * MINUTE_NS)
     monkeypatch.setenv("OBSERVABILITY_MAX_MB", "10")
     with tempfile.TemporaryDirectory(prefix="moon-", dir="/tmp") as folder:
@@ -170,7 +170,7 @@ def test_status_of_what_waits(journal: Journal, monkeypatch: pytest.MonkeyPatch)
 
 
 def deliver(journal: Journal) -> None:
-    """Mark rows as shipped, pending or rejected for the configured destination, else for an example."""
+    """Mark rows as shipped, pending or rejected for the configured destination, or for an example host if there is none."""
     to = settings.destination()
     label = to.label if to is not None else "https://langfuse.example.com|pk-lf-0123456789"
     journal.change("UPDATE observations SET state = 'shipped', destination = ?", (label,))
