@@ -35,7 +35,7 @@ def interpreters() -> dict[tuple[int, int], str]:
 
 
 def requirements() -> list[str]:
-    """Return the requirements of the tests and of the console."""
+    """Return the lines of the requirements files of the tests and of the command-line program."""
     lines = [line for file in REQUIREMENTS for line in file.read_text(encoding="utf-8").splitlines()]
     return [line for line in lines if line and not line.startswith(("#", "-r"))]
 

@@ -34,7 +34,7 @@ def test_it_answers_is_counted_and_free(journal: Any, capfd: pytest.CaptureFixtu
 
 
 def test_a_grammar_is_kept_to() -> None:
-    """Every kind of call follows a given grammar."""
+    """If an agent gives a grammar, the answer keeps to it in every kind of call."""
     model = ModelFactory.create_model("local")
     assert model is not None
     answers = [

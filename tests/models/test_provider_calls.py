@@ -100,7 +100,7 @@ def test_an_answer_is_one_generation_with_its_tokens_and_cost(name: str, way: st
 
 
 def expected_cost(provider: Provider) -> float:
-    """Return the cost: the provider's own figure, nothing for a local model, or the price by genai-prices."""
+    """Return the expected cost: the provider's own figure, 0 for a local model, or the price by genai-prices."""
     if "cost_usd" in provider.expected:
         return float(provider.expected["cost_usd"])
     usage = provider.expected["usage"]
@@ -169,7 +169,7 @@ def no_threads() -> Iterator[None]:
 
 @contextmanager
 def closed_stderr() -> Iterator[None]:
-    """Close stderr, as a daemon does."""
+    """Set `sys.stderr` to None, as in a process that was started without stderr."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stderr", None)
         yield
@@ -177,7 +177,7 @@ def closed_stderr() -> Iterator[None]:
 
 @contextmanager
 def no_redaction() -> Iterator[None]:
-    """Make loading redaction fail, as when no file can be opened any more."""
+    """Let the import of the redaction module fail, as in a process that can open no more files."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "src.observability.redaction", None)
         yield

@@ -1,5 +1,5 @@
 # ruff: noqa: D102 - the subclasses are written as third parties write them
-"""Subclasses of BaseModel, written as in the existing repo or in stranger ways: each call is exactly one generation."""
+"""Subclasses of BaseModel, written as in the repo moon-dev-ai-agents or in stranger ways: each call is one generation."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -39,9 +39,9 @@ class FakeClient:
 
 
 class Custom(BaseModel):
-    """A subclass as in the existing repo, which sets `model_name` before it calls `super().__init__`."""
+    """A subclass as in moon-dev-ai-agents, which sets `model_name` before it calls `super().__init__`."""
 
-    AVAILABLE_MODELS = {"custom-1": "the only one"}  # noqa: RUF012 - as the existing repo writes it
+    AVAILABLE_MODELS = {"custom-1": "the only one"}  # noqa: RUF012 - as moon-dev-ai-agents writes it
     usage: Any = USAGE
     error: Exception | None = None
 
@@ -65,7 +65,7 @@ class Inheriting(Custom):
 
 
 class Overriding(Custom):
-    """Overrides `generate_response`, as all eight models of the existing repo do."""
+    """Overrides `generate_response`, as all eight models of moon-dev-ai-agents do."""
 
     def generate_response(self, system_prompt, user_content, temperature=0.7, max_tokens=None):
         response = self.client.chat.completions.create(messages=[system_prompt, user_content])
@@ -173,7 +173,7 @@ def test_the_other_ways_of_asking_follow_an_override(model_class: type[BaseModel
     assert list(model.stream_response("You trade", "Longs +80 %")) == ["BUY"]
     assert asyncio.run(listened(model)) == ["BUY"]
     requests = {(*request, "!" in str(request)) for request in model.client.requests}
-    assert len(requests) == (2 if model_class is Inheriting else 1)  # only BaseModel's own methods ask for a stream
+    assert len(requests) == (2 if model_class is Inheriting else 1)  # an override requests no stream; BaseModel does
     rows = journal.observations()
     assert [row["output"] for row in rows] == ["BUY"] * 3
     assert [row["usage"] for row in rows] == [{"input": 100, "output": 20}] * 3
@@ -266,7 +266,7 @@ class Unavailable(Custom):
 
 
 def test_a_failure_is_printed_and_none(journal: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """A failed call prints an error, without advice if none is known, and returns None, as in the existing repo."""
+    """A failed call prints an error, without advice if none is known, and returns None, as in moon-dev-ai-agents."""
     assert Failing().generate_response("You trade", "Longs +80 %") is None
     printed = capsys.readouterr().out
     assert "❌ Model error: quota exceeded" in printed

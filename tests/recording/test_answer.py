@@ -14,7 +14,7 @@ from tests.providers.wire import ANSWER, PROVIDERS, Provider
 
 @cases("name", PROVIDERS)
 def test_a_model_response_is_read_with_its_raw_response(name: str) -> None:
-    """Model, tokens and finish reason come from the provider's response, whatever the subclass returns."""
+    """The model, tokens and finish reason of a ModelResponse without `usage` are read from its raw response."""
     provider = Provider(name)
     response = ModelResponse(ANSWER, provider.recorded["answer"], "asked-for", None)
     answer = read_answer(reply_of(response))
@@ -35,13 +35,13 @@ def test_an_sdk_s_objects_are_read_like_their_json() -> None:
 
 
 def test_an_sdk_s_message_is_its_content() -> None:
-    """If a subclass returns `response.choices[0].message`, the content of the message is the output."""
+    """If a subclass of BaseModel returns `response.choices[0].message`, the output is the message's content."""
     completion = ChatCompletion.model_validate(Provider("openai").recorded["answer"])
     assert read_answer(reply_of(completion.choices[0].message)).output == ANSWER
 
 
 def test_a_part_of_the_usage_gives_way_to_the_whole() -> None:
-    """The existing repo's Claude class returns only `completion_tokens`: usage is read from the raw response."""
+    """The Claude class of moon-dev-ai-agents returns only `completion_tokens`: usage is read from the raw response."""
     raw = Provider("claude").recorded["answer"]
     answer = read_answer(ModelResponse(ANSWER, raw, "claude-haiku-4-5", {"completion_tokens": 31}))
     assert answer.usage == raw["usage"]
@@ -54,7 +54,7 @@ def test_a_sum_over_several_requests_is_kept() -> None:
 
 
 def test_ollama_s_own_api_counts_beside_the_message() -> None:
-    """The existing repo's Ollama class keeps no usage: tokens are read from the JSON of its raw response."""
+    """The Ollama class of moon-dev-ai-agents keeps no usage: tokens are read from the JSON of its raw response."""
     message = {"role": "assistant", "content": "hello", "thinking": "greet"}
     counts = {"prompt_eval_count": 26, "eval_count": 290}
     raw = {"model": "llama3.2", "done_reason": "stop", "message": message, **counts}
@@ -63,7 +63,7 @@ def test_ollama_s_own_api_counts_beside_the_message() -> None:
 
 
 def test_gemini_s_own_sdk_is_read() -> None:
-    """The existing repo's Gemini class keeps no usage: tokens are read from its response object."""
+    """The Gemini class of moon-dev-ai-agents keeps no usage: tokens are read from its response object."""
     raw = SimpleNamespace(
         usage_metadata=SimpleNamespace(prompt_token_count=20, candidates_token_count=5),
         candidates=[SimpleNamespace(finish_reason=SimpleNamespace(name="STOP"))],

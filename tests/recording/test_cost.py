@@ -121,7 +121,7 @@ def test_the_table_is_the_installed_data() -> None:
     """The price table is what `make prices` writes from the installed genai-prices, and contains its licence."""
     written = [json.loads(line) for line in FILE.read_text(encoding="utf-8").splitlines()]
     made = [*make_prices.lines()]
-    made[0]["newest"] = written[0]["newest"]  # the date moves when a known future price comes into force
+    made[0]["newest"] = written[0]["newest"]  # the date of the newest price in force depends on today
     assert written == made
     assert "MIT License" in written[0]["licence"]
 
@@ -179,7 +179,7 @@ def test_unknown_is_none_and_never_zero(case: str) -> None:
 
 
 def test_a_price_takes_a_few_calls() -> None:
-    """Pricing takes few function calls, because an agent may be waiting for the interpreter meanwhile."""
+    """Pricing takes few function calls, because an agent's thread may be waiting for the GIL meanwhile."""
     price("claude", "claude-haiku-4-5", BUCKETS)
     with counted() as calls:
         price("claude", "claude-haiku-4-5", BUCKETS)

@@ -90,7 +90,7 @@ class SwarmAgent:
     """Calls several models in a pool of threads."""
 
     def query(self, *answers: str) -> str:
-        """Make one call per model."""
+        """Make one model call per answer, each in a thread of the pool."""
         with ThreadPoolExecutor(4) as pool:
             return "\n".join(pool.map(ask, answers))
 
@@ -128,7 +128,7 @@ def test_a_query_inside_a_cycle_belongs_to_its_trace(journal: Any) -> None:
 
 
 def test_an_agents_own_cycle_is_the_methods(journal: Any) -> None:
-    """A cycle method that opens a cycle itself makes only one cycle. A failure of the method is the cycle's failure."""
+    """If a method traced as a cycle opens a cycle in its body, one cycle is recorded; it fails if the method fails."""
 
     class FundingAgent:
         def run_monitoring_cycle(self, symbol: str) -> None:

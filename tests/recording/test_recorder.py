@@ -1,4 +1,4 @@
-"""The recorder's queue and thread: whether the journal is fast, slow, locked or broken, no caller waits long."""
+"""The recorder's queue and thread: no caller waits long, even if the journal is slow, locked or broken."""
 
 import ctypes
 import importlib
@@ -273,7 +273,7 @@ def test_what_cannot_start_yet_starts_later(
 def test_sync_waits_a_second_for_a_disk_and_only_once(
     disk: Disk, over: Recorder, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With `sync` and a locked journal, only the first of 51 calls waits; all 51 are counted as `sync` failures."""
+    """With `sync` and a locked journal, only the first of 51 calls waits; all 51 are failures under the name `sync`."""
     monkeypatch.setattr(recorder, "SYNC_SECONDS", 0.2)
     disk.open.clear()
 
@@ -429,7 +429,7 @@ def test_a_flush_without_a_limit_does_not_wait_for_a_disk_that_fails(tmp_path: P
 
 @pytest.mark.failures_expected
 def test_health_of_a_journal_that_cannot_be_read_is_unknown(tmp_path: Path, monkeypatch: Any) -> None:
-    """If the journal cannot be read, `health` has None for the numbers of its rows, and gives the reason."""
+    """If the journal cannot be read, `health` has None as its counts of pending and shipped rows, and says why."""
     noise = tmp_path / "journal.db"
     noise.write_bytes(os.urandom(10_000))
     monkeypatch.setenv("OBSERVABILITY_JOURNAL", str(noise))

@@ -35,7 +35,7 @@ def generation() -> Observation:
 
 
 def calls_of(call: Observation) -> Counter[str]:
-    """Return the number of function calls that make the row of an observation, once all caches are filled."""
+    """Return how often each function is called while the row of an observation is made, once all caches are filled."""
     for _ in range(3):
         row_of(generation())
     with counted() as calls:

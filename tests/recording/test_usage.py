@@ -146,7 +146,7 @@ def test_an_object_whose_attributes_raise_is_unknown() -> None:
 
 
 def test_only_of_googles_messages_properties_are_read() -> None:
-    """Properties are read only from Google's objects, which have nothing else: reading a property may run any code."""
+    """As reading a property may run any code, it is done only for Google's objects, whose counts are all properties."""
     fields = {"prompt_token_count": property(lambda _: 20), "candidates_token_count": property(lambda _: 5)}
     messages = [type("Usage", (), {**fields, "__module__": module})() for module in ("google.generativeai", "agents")]
     assert [*map(usage_buckets, messages)] == [{"input": 20, "output": 5}, None]

@@ -294,14 +294,15 @@ PASSWORD_NOTATIONS = (
     "password - P", "password\tP", "user=bob pass=P", '{"pass": "P"}', "PASSWORD=P", "DB_PASSWORD=P", 'PASSWORD="P"',
     '{"password": "P"}', "{'passwd': 'P'}", "passphrase: P", "Server=db;UID=sa;PWD=P;", '["password", "P"]',
 )  # fmt: skip
-# A plain word counts as a password only if a line end, quote, bracket, comma or equals sign separates it from prose.
+# A plain word is masked as a password only if "=" stands before it, or a line end, quote, bracket or comma after it.
 WORD_PASSWORDS = ("correcthorse", "moonshot", "Sesameopen")
 WORD_NOTATIONS = (
     "password: P", "**Password:** P", "passphrase: P\nuser: bob", "login failed (password: P)", "password=P",
     '{"password": "P"}', "db_password: P, port: 5432",
 )  # fmt: skip
 PASSWORDS = ("hunter2abc", "Hunter2xyz9", "Tr@de#2024!", "x1abcdefgh5678", "correct1horse", "0penSesame")
-# Passwords masked whole in quotes or, if in LINE_PASSWORDS, on a line of their own. Elsewhere, most are missed or cut.
+# Passwords that are masked completely in quotes, and those in LINE_PASSWORDS also on a line of `.env`. In many other
+# notations, they are masked only in part or not at all.
 QUOTED_PASSWORDS = (
     "$abcdEFGH5678",
     "none_shall_pass9",
@@ -385,7 +386,7 @@ PEM_FORMS: dict[str, Callable[[str], str]] = {
 }
 
 # Texts of a trading process, each with a place for a value. No word beside the place is in BIP-39's list:
-# together with a value of eleven listed words, it would be a valid seed phrase by chance in one of 16 cases.
+# such a word and a value of eleven listed words would be a valid seed phrase by chance in one of 16 cases.
 CONTEXTS: dict[str, Callable[[str], str]] = {
     "alone": lambda thing: thing,
     "a trading prompt": lambda thing: (

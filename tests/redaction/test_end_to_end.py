@@ -1,7 +1,7 @@
 """Secrets in settings, names, server messages, cut texts and printed lines reach neither disk, wire nor terminal.
 
 The raw bytes of the journal and its WAL, of every request to Langfuse and of the output are searched for the secrets in
-every encoding. `test_matrix.py` has every provider and every way out.
+every encoding. `test_matrix.py` tests every provider and every way in which a text is stored, sent or printed.
 """
 
 import json
@@ -24,12 +24,12 @@ from tests.providers.wire import Provider
 from tests.redaction.corpus import SECRETS
 from tests.redaction.encodings import ENCODINGS, bytes_under, found
 
-OWN = "Tr4de&Pass/word+1-exchange"  # a secret of the environment; its format matches no rule
+OWN = "Tr4de&Pass/word+1-exchange"  # a secret in an environment variable; its format matches no rule
 GROQ = "gsk_" + "Ab3dEf6hIj9kLm2nOp5qRs8tUv1wXy4zAb3dEf6hIj9kLm2nOp5q"
 
 
 def forms(secret: str) -> list[str]:
-    """Return what to search for: the secret as it is (`OWN`: in all encodings), in lower and in upper case."""
+    """Return what to search for: the secret unchanged, in lower and in upper case, and `OWN` also in all encodings."""
     written = [write(secret) for write in ENCODINGS.values()] if secret == OWN else [secret]
     return [*written, secret.lower(), secret.upper()]
 

@@ -106,7 +106,7 @@ def test_a_secret_in_text_is_masked(template: str) -> None:
 
 @cases("size", range(12, 17))
 def test_a_token_before_a_host_is_masked(size: int) -> None:
-    """A token is masked where an address has its user or password; user names of people stay."""
+    """In a URL, a token in the place of the user name or the password is masked; ordinary user names stay."""
     token = "tok1234567890abcdefg"[:size]
     assert redact_text(f"https://{token}@sentry.example/5") == "https://[REDACTED:url-credentials]@sentry.example/5"
     assert redact_text(f"wss://u:{token}@h.example") == "wss://u:[REDACTED:url-credentials]@h.example"
@@ -130,7 +130,7 @@ def test_a_private_key_in_a_call_is_masked(call: str) -> None:
 
 @cases("text", ["SECRET_KEY = [§]", "secretKey := []byte{§}", "private_key: (§)", '"secret": {§}'])
 def test_the_bytes_of_a_named_key_are_masked(text: str) -> None:
-    """The numbers of a key of 32 bytes are masked after its name, in decimal and in hex; a short list stays."""
+    """A list of 32 numbers after a key's name is masked as the key's bytes, in decimal and hex; a short list stays."""
     for form in ("{}", "{:#04x}"):
         numbers = ", ".join(form.format(number) for number in range(3, 256, 8))
         assert redact_text(text.replace("§", numbers)) == text.replace("§", NAMED)
@@ -224,7 +224,7 @@ def test_an_address_of_any_chain_stays(chain: str) -> None:
 
 
 def test_an_address_is_known_by_its_prefix() -> None:
-    """The addresses in Bech32 of Bitcoin's test network, Bitcoin Cash and the chains of Cosmos are not masked."""
+    """Bech32 addresses are not masked, whether of Bitcoin's test network, of Bitcoin Cash or of a Cosmos chain."""
     make = random.Random("prefixes")
     for prefix in PREFIXES:
         address = _bech32(prefix, 38)(make)

@@ -246,7 +246,7 @@ EACH_PROVIDER = [pytest.param(name, marks=() if name == "claude" else pytest.mar
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EACH_PROVIDER)
 def test_no_secret_leaves_by_any_way_in_any_encoding(name: str, run: Any) -> None:
-    """All output masks a key known by its format, and the value of EXCHANGE_API_SECRET or of the provider's key."""
+    """Two secrets are masked in all output: one by its format, the other as the value of an environment variable."""
     cells, traces = run(name, "EXCHANGE_API_SECRET")
     for where, what in traces._asdict().items():
         assert not [cell.label for cell in cells if found([cell.core], what)], f"they are in the {where}"
@@ -258,7 +258,7 @@ def test_no_secret_leaves_by_any_way_in_any_encoding(name: str, run: Any) -> Non
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["claude", "openai"])
 def test_the_search_finds_every_cell_of_a_secret_that_nobody_told_us_of(name: str, run: Any) -> None:
-    """If no environment variable holds the secret, it is not masked, and the search finds every cell: it sees leaks."""
+    """If no environment variable holds `OWN`, `OWN` is not masked. The search finds all its cells: it can see leaks."""
     cells, traces = run(name, None)
     unknown = [cell for cell in cells if cell.rule == "own-secret"]
     for where, what in traces._asdict().items():

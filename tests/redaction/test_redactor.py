@@ -202,7 +202,7 @@ def test_a_password_is_known_by_its_name_in_any_notation(password: str) -> None:
 
 @cases("notation", corpus.WORD_NOTATIONS)
 def test_a_password_of_letters_alone(notation: str) -> None:
-    """A plain-word password is masked if a line end, quote, bracket, comma or equals sign separates it from prose."""
+    """A plain-word password is masked if "=" stands before it, or a line end, quote, bracket or comma after it."""
     for password in corpus.WORD_PASSWORDS:
         assert password not in redact_text(_filled(notation, "P", password))
 

@@ -43,7 +43,7 @@ def by_name(rows: list[dict[str, Any]], name: str) -> dict[str, Any]:
 
 @pytest.fixture
 def agent_file(tmp_path: Path) -> Callable[[str, str], Any]:
-    """Return a function that runs agent code as a module in an `agents` folder, like the existing repo's agents."""
+    """Return a function that runs agent code as a module in an `agents` folder, like moon-dev-ai-agents."""
 
     def make(file: str, code: str) -> Any:
         folder = tmp_path / "agents"
