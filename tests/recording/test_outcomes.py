@@ -328,7 +328,7 @@ def rows_of_outcomes(notes: list[str]) -> list[list[dict[str, Any]]]:
 
 
 def test_an_import_lets_others_write_every_200_rows(journal: Any) -> None:
-    """However long the file and its notes are, an import writes in short transactions, as SQLite's trace callback shows."""
+    """However long a file and its notes are, an import writes in short transactions. SQLite's trace callback shows it."""
     many(1)
     writer, statements = Journal(settings.journal_path()), list[str]()
     writer._db.set_trace_callback(statements.append)
