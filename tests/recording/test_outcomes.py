@@ -328,7 +328,7 @@ def rows_of_outcomes(notes: list[str]) -> list[list[dict[str, Any]]]:
 
 
 def test_an_import_lets_others_write_every_200_rows(journal: Any) -> None:
-    """However long a file and its notes are, an import writes in short transactions. SQLite's trace callback shows it."""
+    """Long files and long notes are imported in short transactions, which the test reads by SQLite's trace callback."""
     many(1)
     writer, statements = Journal(settings.journal_path()), list[str]()
     writer._db.set_trace_callback(statements.append)

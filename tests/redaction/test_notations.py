@@ -373,7 +373,7 @@ def test_a_key_is_masked_in_any_notation(kind: str) -> None:
 
 
 def test_a_key_that_looks_public_is_known_by_its_name() -> None:
-    """After a variable's name, a key may look like a hash. In prose, 40 hex digits are a key, and 64 are a hash."""
+    """A key that looks like a hash is masked after a variable's name. In prose, 40 hex digits are masked; 64 stay."""
     make = random.Random("public")
     key, short = _hex(make, 32), _hex(make, 20)
     assert redact_text(f"HELIUS_API_KEY {key}") == "HELIUS_API_KEY [REDACTED:named-secret]"
@@ -382,7 +382,7 @@ def test_a_key_that_looks_public_is_known_by_its_name() -> None:
 
 
 def test_a_key_in_hex_is_known_by_the_secret_beside_it() -> None:
-    """A `key` in hex is masked only if an exchange's `secret` is beside it. A password may look like a symbol."""
+    """A `key` in hex is masked only beside an exchange's `secret`. A password like a ticker symbol is masked too."""
     make = random.Random("pair")
     key, secret, named = _hex(make, 16), KEYS["64 letters and digits"](make), "[REDACTED:named-secret]"
     assert redact_text(f"key: {key}, secret: {secret}") == f"key: {named}, secret: {named}"

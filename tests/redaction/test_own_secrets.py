@@ -187,7 +187,7 @@ def test_the_operators_own_addresses_stay(monkeypatch: pytest.MonkeyPatch) -> No
     "address", ["bot@h.example", "h.example/?token=1", "h.example/?my_secret=1", "h.example/abcdefghijklmnopqrstuvwx"]
 )
 def test_a_variables_name_may_mark_an_address(address: str) -> None:
-    """An address that might hold a credential is a secret in a variable named as an address (`RPC_URL`), else not."""
+    """A URL that might hold a credential is a secret only if its variable is named like a URL, such as `RPC_URL`."""
     names = "RPC_URL", "RPC_URI", "RPC_ENDPOINTS", "ALERT_WEBHOOK", "RPC_URL_2", "RPC_URL3"
     assert all(is_secret(name, f"https://{address}") for name in names)
     assert not is_secret("HOMEPAGE", f"https://{address}")
@@ -202,7 +202,7 @@ def test_a_key_in_hex_is_masked_in_any_case(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_header_is_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The credentials in a variable of headers are masked, also URL-decoded; short values and `Basic` stay."""
+    """If a variable holds HTTP headers, their URL-decoded credentials are masked too; short values and `Basic` stay."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-team=desk,authorization=Basic%20d3Jvbmc6d3Jvbmc5")
     assert redact_text("Basic desk, d3Jvbmc6d3Jvbmc5") == f"Basic desk, {MASK}"
 

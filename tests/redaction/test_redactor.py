@@ -144,7 +144,7 @@ def test_what_is_no_secret_stays_beside_an_id(other: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("host", [*corpus.NODES, *corpus.WEBHOOKS])
 def test_the_key_in_an_address_is_found_in_any_notation(host: str) -> None:
-    """A key in an address is masked if the address is whole, without scheme, encoded, or split into host and path."""
+    """A key in a URL is masked however it is written: whole, without scheme, encoded, or split into host and path."""
     make = random.Random(host)
     for notation in corpus.ADDRESSES.values():
         for _ in range(24):
@@ -342,7 +342,7 @@ def test_a_solana_key_is_found_in_any_notation_of_its_bytes(notation: str) -> No
 
 
 def test_a_solana_key_as_data_is_found() -> None:
-    """A Solana key is masked if it is bytes, a dict, or a list of numbers or their texts; an invalid key is not."""
+    """A Solana key is masked as bytes, as a dict, or as a list of numbers or numeric strings; an invalid key is not."""
     raw = corpus.solana(random.Random(3))
     key = list(raw)
     redact(list(map(str, range(256))))  # redaction now remembers the texts "0" to "255" as clean
@@ -649,8 +649,8 @@ def test_flags_and_elements_that_are_no_secret_stay(text: str) -> None:
 
 @cases("entry", FORMATS)
 def test_every_format_is_found_by_its_example(entry: Format) -> None:
-    """Each format's example key is masked at the start of a text, in prose, in JSON and in a URL. The format's first
-    letters alone stay. A new format needs no other test."""
+    """Each format's example key is masked at the start of a text, in prose, in JSON and in a URL. A format's prefix
+    is not masked if no key follows it. A new format needs no other test."""
     make = random.Random(entry.example)
     for _ in range(20):
         key = corpus.expanded(make, entry.example)

@@ -78,7 +78,7 @@ ROWS: dict[str, Callable[[int], list[Any]]] = {
 @needs_re2
 @pytest.mark.parametrize("kind", ROWS)
 def test_an_ordinary_row_is_read_once(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The prefilter reads all texts of a row in one search; repeated names and keys are read only in the first row."""
+    """The prefilter searches a row's texts at once. Names and dict keys that all rows have are searched only once."""
     searches: set[bytes] = set()
     matches = rules.Prefilter.matches
     monkeypatch.setattr(rules.Prefilter, "matches", lambda self, views: searches.update(views) or matches(self, views))

@@ -86,7 +86,7 @@ problems: list[str] = []
 
 
 def timed(name: str, call: Any) -> None:
-    """Run a call; note it as a problem if it fails, or waits for an import of this package."""
+    """Run a call; note it as a problem if it fails, or is delayed by an import on this package's threads."""
     began = time.perf_counter()
     try:
         call()
@@ -99,7 +99,7 @@ def timed(name: str, call: Any) -> None:
 
 @observe_llm
 def ask(prompt: str, *arguments: Any) -> str:
-    """Make a traced call of the agent."""
+    """Make a traced model call, as an agent does."""
     return f"BUY\nbecause of {prompt}\nConfidence: 70%"
 
 

@@ -100,7 +100,7 @@ def had_time(machine: Watch, since: int, killed: int) -> bool:
 
 
 def next_start() -> None:
-    """Record a call, so that this process's recorder closes the rows of dead processes."""
+    """Record a call, so that this process's recorder marks the unfinished calls of dead processes as interrupted."""
 
     @observe_llm(name="next_start")
     def ask(number: int) -> str:
@@ -225,8 +225,8 @@ def batches_that_repeat(langfuse: LangfuseServer) -> int:
     [pytest.param(6, 25, id="6 x 25"), pytest.param(48, 200, id="48 x 200")],
 )
 def test_a_fleet_with_two_killed_while_they_ship(processes: int, calls: int, backend: Backend) -> None:
-    """One process ships at a time. Every call arrives once, except calls of a killed process's last 50 ms; only the
-    batch that a killed process was sending may arrive twice."""
+    """One process ships at a time. Every call arrives, except that a killed process may lose its last 50 ms; only
+    the batch that it was sending may arrive twice."""
     langfuse = backend.start()
     path = settings.journal_path()
     Journal(path).close()

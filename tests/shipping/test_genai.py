@@ -189,7 +189,7 @@ def test_a_message_of_extremes(otlp: OtlpServer, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_partial_success_in_protobuf(otlp: OtlpServer, journal: Any) -> None:
-    """A row that a partial success rejects gets the state rejected; malformed protobuf is not a success."""
+    """If an answer reports a partial success, the row it refuses is `rejected`; malformed protobuf is not a success."""
     otlp.response.partial_success.rejected_spans = 1
     otlp.response.partial_success.error_message = "too old"
     with ObservabilityContext.agent_cycle("WhaleAgent"):

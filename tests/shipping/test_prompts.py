@@ -119,7 +119,7 @@ def test_a_fetched_prompt_links_itself(langfuse: LangfuseServer, httpserver: HTT
 
 
 def test_costs_by_prompt(langfuse: LangfuseServer) -> None:
-    """`costs --by prompt` has calls, cost and decisions by version; calls without a prompt are one group."""
+    """`costs --by prompt` sums up calls, cost and decisions by version; calls without a prompt are one group."""
     for version in (1, 2, 2):
         with ObservabilityContext.agent_cycle("LiquidationAgent"):
             ObservabilityContext.use_prompt("liquidation", version)

@@ -140,7 +140,7 @@ def test_it_does_not_hold_up_retention(
 
 
 def test_code_of_before_writes_beside_it(langfuse: LangfuseServer, otlp: OtlpServer) -> None:
-    """Older code that knows only one destination marks and deletes rows; the table `deliveries` shows the changes."""
+    """Older code has one destination. If it changes a row's state or deletes a row, the table `deliveries` follows."""
     cycle()
     assert LangFuseTracker().flush(10)
     with closing(Journal(settings.journal_path())) as journal:
@@ -201,7 +201,7 @@ def test_a_forked_child_s_rows_go_where_they_are_missing(
 def test_an_interrupted_call_goes_to_both_again(
     langfuse: LangfuseServer, otlp: OtlpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If an interrupted call ends after its row was shipped, both destinations get the row again, with its real end."""
+    """If a call was shipped as interrupted but later ends, both destinations get its row again, with the real end."""
     monkeypatch.setenv("LANGFUSE_FLUSH_INTERVAL", "60")  # after the first batch, only `flush` sends rows
     label = settings.destination().label
     with closing(Journal(settings.journal_path())) as journal:

@@ -152,8 +152,8 @@ def test_a_poisoned_row_is_found_and_the_others_go(
 
 @pytest.mark.parametrize("status", [400, 413, 422])
 def test_a_row_that_is_refused_alone_ends_as_rejected(status: int, langfuse: LangfuseServer, journal: Any) -> None:
-    """A row that the server refuses even alone is rejected with the server's reason, and is not sent again. Such an
-    answer ends a back-off."""
+    """A row that the server refuses even alone is rejected with the server's reason, and is not sent again. As the
+    server works, the refusal ends any back-off."""
     langfuse.answer = lambda _request, _body: Response("Invalid span", status)
     backoff = runtime.running().shipper.workers[0]._backoff
     backoff._failed = 9
@@ -310,7 +310,7 @@ NOT_A_SUCCESS = {
 def test_rows_are_shipped_only_on_the_protocols_own_success(
     path: str, case: str, langfuse: LangfuseServer, journal: Any, monkeypatch: Any
 ) -> None:
-    """Rows count as shipped only if the protocol calls the answer a success. After another 2xx they are sent again."""
+    """Rows count as shipped only if the protocol calls the answer a success. After any other 2xx, they are resent."""
     monkeypatch.setattr("src.observability.shipping.shipper._FIRST_BACKOFF_SECONDS", 0.01)
     monkeypatch.setattr("src.observability.shipping.shipper._SHORTEST_PAUSE_SECONDS", 0.01)
     left = [NOT_A_SUCCESS[case]]
@@ -465,7 +465,7 @@ def test_a_redirect_is_not_followed(langfuse: LangfuseServer, journal: Any, monk
 
 
 def test_health_tells_what_there_is(langfuse: LangfuseServer, monkeypatch: Any) -> None:
-    """`health()` has counts, the age of pending rows, the last error and its time."""
+    """`health()` has the numbers of recorded, pending and failed rows, the age of pending ones, and the last error."""
     langfuse.answer = lambda _request, _body: Response("broken", 500)
     ObservabilityContext.add_trading_signal("BUY", 50, "why")
     assert not LangFuseTracker().flush(1)
@@ -588,7 +588,7 @@ def test_a_dead_process_loses_its_lease_at_once(langfuse: LangfuseServer, journa
 def test_what_is_known_is_not_sent_again_where_the_journal_could_not_be_told(
     langfuse: LangfuseServer, journal: Any, monkeypatch: Any
 ) -> None:
-    """If the journal is locked after the server took rows, they are marked as shipped before the next request."""
+    """Rows that the server took while the journal was locked are marked as shipped later, before the next request."""
     ask("first")
     assert journal.observations()
     writer = sqlite3.connect(journal.path, isolation_level=None)
@@ -740,7 +740,7 @@ def test_a_request_and_a_note_that_wait_are_shorter_than_a_lease() -> None:
 def test_who_takes_over_waits_as_another_process_was_told(
     langfuse: LangfuseServer, journal: Any, delivery: Any, monkeypatch: Any
 ) -> None:
-    """After one process gets Retry-After, other processes wait as long, even for a `flush`; then they send."""
+    """After one process gets Retry-After, others send nothing for that time, not even on a `flush`; then they send."""
     leave_pending(langfuse, "first")
     ours, theirs = delivery(), delivery()
     langfuse.answer = lambda _request, _body: Response("slow down", 429, {"Retry-After": "600"})
