@@ -1,7 +1,7 @@
 """Measure redaction: its speed beside one plain regular expression, its recall and its precision. Prints Markdown.
 
     python -m benchmarks.bench_redaction             speed; the expression does less: it checks no checksums
-    python -m benchmarks.bench_redaction CORPORA     recall in this folder's corpora; masks in texts without secrets
+    python -m benchmarks.bench_redaction CORPORA     recall on the corpora; number of masks in texts without secrets
 
 A corpus is a checkout of the rules of a scanner, with examples of secrets: CORPORA/kingfisher and CORPORA/noseyparker
 (YAML, which needs pyyaml), CORPORA/gitleaks (Go), CORPORA/credsweeper (its tests' expected findings). A missing corpus
@@ -199,7 +199,7 @@ _GO_TEXT = re.compile(r"^\s*(?:`([^`]{16,})`|\"((?:[^\"\\\n]|\\.){16,})\"),\s*(?
 
 
 def _examples_in_yaml(file: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield each example and the secrets that the rule's expression finds in it; none if `re` cannot compile it."""
+    """Yield each example with the secrets that the rule's expression finds in it: none if `re` cannot compile that."""
     import yaml  # an optional requirement
 
     for rule in (yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get("rules", []):
@@ -267,7 +267,7 @@ def recall(folder: Path) -> None:
 
 
 def _reason(example: str, secrets: tuple[str, ...]) -> str:
-    """Return why the example is not masked; "" if it is: the result has a marker and lacks a secret (if any)."""
+    """Return why the example is not masked, or "" if it is: a marker is in the result, and not all its secrets are."""
     masked = redact_text(example)
     is_left = secrets and all(masked.count(secret) >= example.count(secret) > 0 for secret in secrets)
     if "[REDACTED:" in masked and not is_left:

@@ -2,9 +2,10 @@
 
     python -m benchmarks.process LIBRARY ADDRESS CALLS PACE [--no-redaction] [--no-pause]
 
-Prints JSON: `first_ms`, CPU of the first 400 calls, imports included; `cpu_us`, CPU of each call after those, export
-included; `grown_mb`, the memory that CALLS add; `longest_ms`, the longest call; `stalls`, the number of calls
-over 5 ms (Python's switch interval, after which a thread yields).
+PACE is the pause after each call, in seconds. With PACE 0, the process flushes after every 500 calls, or only at the
+end with `--no-pause`. Prints JSON: `first_ms`, CPU of the first 400 calls, imports included; `cpu_us`, CPU of each call
+after those, export included; `grown_mb`, the memory that CALLS add; `longest_ms`, the longest call; `stalls`, the
+number of calls over 5 ms (Python's switch interval, after which a thread yields).
 """
 
 import json

@@ -1,7 +1,7 @@
 """Simulates a thousand machines that ship to one Langfuse: the load of a day, and of the hour after an outage.
 
-The simulation runs the shipper's own code for back-off and pauses, on a simulated clock, and takes the bytes of a row
-from real messages. The simulated server has a capacity in rows a second, above which it answers 503.
+The simulation runs the shipper's own code for back-off and pauses, on a simulated clock. It measures the size of a row
+in messages made by the shipper's encoder. The simulated server answers 503 above its capacity in rows a second.
 
     python -m benchmarks.scale
 """

@@ -1,4 +1,4 @@
-"""A backend in a process of its own that accepts everything at once. Prints its port."""
+"""A server in a process of its own that answers every request with 200, without delay. Prints its port."""
 
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any

@@ -87,7 +87,7 @@ def imports(file: Path) -> frozenset[str]:
 
 
 def package_of(module: str) -> str:
-    """A module's package in observability, such as `journal`; the name of a module in no package, as `settings`."""
+    """The part of the name below `src.observability`: the module's package (`journal`), or the module (`settings`)."""
     return [*module.split("."), "", ""][2]
 
 
@@ -120,7 +120,7 @@ def test_the_package_imports_itself_relatively() -> None:
 def test_there_are_no_circles() -> None:
     """No modules import each other in a circle, nor do packages, not even inside functions."""
     modules = {module: set(imports(file) & MODULES.keys() - {module}) for module, file in MODULES.items()}
-    for module, imported in modules.items():  # a package's `__init__` may import its own modules
+    for module, imported in modules.items():  # a module's imports of its own packages do not count
         imported -= {parent for parent in MODULES if module.startswith(f"{parent}.")}
     assert cycle_in(modules) == []
     packages: dict[str, set[str]] = {}
@@ -252,9 +252,9 @@ def test_tracing_off_loads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_printed_with_anything_put_into_it_is_redacted() -> None:
-    """`cprint` prints only constant lines; a line with a name, a reason or an error is printed by `echo`.
+    """`cprint` prints only constant text; text with inserted values is printed by `echo`, which redacts it.
 
-    `settings`, which redaction imports, and the console, whose rows are redacted, may use `cprint` for other lines.
+    Exempt are `settings`, since redaction imports it, and the console, since its rows are redacted already.
     """
     for file in (*SRC.glob("models/*.py"), *SRC.glob("agents/*.py"), *SRC.glob("observability/*.py")):
         if file.name in ("terminal.py", "settings.py", "printing.py"):

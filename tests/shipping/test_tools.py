@@ -120,7 +120,7 @@ def test_text_beside_a_result_is_kept() -> None:
 
 
 def test_arguments_that_are_not_json_are_sent_as_they_are(langfuse: LangfuseServer) -> None:
-    """Arguments with NaN, or 1e999 (read as infinity), are sent as text, since JSON and Langfuse accept neither."""
+    """Arguments with NaN, or with 1e999, which Python reads as infinity, are sent as text: JSON has neither value."""
     arguments = '{"stop": NaN, "take": 1e999}'
     call = {"id": "call_1", "type": "function", "function": {"name": "place_order", "arguments": arguments}}
     ask = observe_llm(lambda prompt: {"role": "assistant", "content": None, "tool_calls": [call]})

@@ -1,4 +1,4 @@
-"""Raises an agent's SIGALRM at a chosen line of this package."""
+"""Raises an agent's SIGALRM at a chosen line of the code under test."""
 
 import linecache
 import signal

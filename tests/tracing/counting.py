@@ -21,9 +21,7 @@ def counted() -> Iterator[Counter[str]]:
 
     def note(frame: Any, event: str, called: Any) -> None:
         if event == "call":
-            name = getattr(
-                frame.f_code, "co_qualname", frame.f_code.co_name
-            )  # Python 3.10 has only the last part of the name
+            name = getattr(frame.f_code, "co_qualname", frame.f_code.co_name)  # Python 3.10 has no co_qualname
             calls[f"{frame.f_globals.get('__name__')}.{name}"] += 1
         elif event == "c_call":
             calls[f"{getattr(called, '__module__', None)}.{called.__qualname__}"] += 1
@@ -39,7 +37,7 @@ class _Began(threading.local):
     at = 0.0  # the thread's CPU seconds at its last profiler event
 
 
-_GIVING = ("sqlite3", "zlib")  # their C code releases the interpreter's lock; so does RE2, called through a PyCapsule
+_GIVING = ("sqlite3", "zlib")  # modules whose C code releases the GIL, as do RE2's functions, named `PyCapsule…`
 
 
 @contextmanager

@@ -79,7 +79,7 @@ def test_a_signal_in_a_cycle_is_its_output_an_event_tags_and_scores(journal: Any
 
 
 def test_several_decisions_of_a_cycle_are_all_kept(journal: Any) -> None:
-    """A cycle that decides for several symbols has a list of decisions as output, and separate scores."""
+    """If a cycle decides for several symbols, its output is a list of decisions, each of which has its own scores."""
     with ObservabilityContext.agent_cycle("Agent"):
         for symbol in ("BTC", "ETH", "SOL"):
             signal("BUY", 70, "Up", symbol)
@@ -333,7 +333,7 @@ def test_off_means_nothing_at_all(journal: Any, monkeypatch: pytest.MonkeyPatch)
 
 
 class _ContextKeptElsewhere:
-    """A stand-in for OpenTelemetry's context of which only the public functions work."""
+    """A stand-in for the module `opentelemetry.context` that has only its public functions."""
 
     def __init__(self, context: Any) -> None:
         self.attach, self.get_current, self.detach = context.attach, context.get_current, context.detach

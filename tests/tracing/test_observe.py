@@ -85,7 +85,7 @@ def test_a_call_is_one_observation(journal: Any) -> None:
     assert (first["name"], first["type"], first["model_parameters"], first["output"]) == (
         "add", "generation", {"x": 1, "y": 2}, 3,
     )  # fmt: skip
-    assert second["model_parameters"] is None  # a tool has arguments, no parameters
+    assert second["model_parameters"] is None  # only a generation has model parameters
     assert (second["name"], second["type"], second["input"], second["output"]) == (
         "slow_add", "tool", {"x": 1, "y": 5}, 6,
     )  # fmt: skip
@@ -118,7 +118,7 @@ def test_the_flag_is_read_on_every_call(journal: Any, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("way", ["decorator", "setting"])
 def test_what_is_not_to_be_captured_is_not_recorded(way: str, journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the decorator's arguments or the settings omit input and output, the call is recorded without them."""
+    """If the decorator's arguments or the settings turn off the capture of input and output, neither is recorded."""
     if way == "setting":
         monkeypatch.setenv("LANGFUSE_CAPTURE_INPUT", "false")
         monkeypatch.setenv("LANGFUSE_CAPTURE_OUTPUT", "false")

@@ -51,7 +51,7 @@ class Quick(BaseModel):
     def generate_response(
         self, system_prompt: Any, user_content: Any, temperature: float | None = 0.7, max_tokens: int | None = None
     ) -> ModelResponse:
-        """Answer at once."""
+        """Record the call's metadata and answer at once."""
         ObservabilityContext.add_agent_metadata(
             agent_type="model",
             agent_name=self.model_type,
