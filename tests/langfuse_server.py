@@ -80,12 +80,12 @@ class LangfuseServer:
 
     def __init__(self, httpserver: HTTPServer) -> None:
         self.batches: list[ExportTraceServiceRequest] = []
-        self.scores: list[dict[str, Any]] = []  # bodies of `score-create` events, with their `timestamp`, as they came
+        self.scores: list[dict[str, Any]] = []  # received `score-create` events: body and `timestamp` of each
         self.refuse: Callable[[dict[str, Any]], int | None] = lambda _score: None  # HTTP status, or None to accept
         self.raw: list[bytes] = []  # bodies of requests, unzipped
         self.requests: list[Request] = []
         self.version = "4.60.0"
-        self.mode = "events_only"  # write mode; or "dual", "legacy" (before version 4), or "none" (no read API)
+        self.mode = "events_only"  # write mode, or "dual", or "legacy" (before version 4); "none": no read API
         self.answer: Callable[[Request, bytes], Response | None] = lambda _request, _body: None
         self.is_stored = True  # False while accepted rows are still queued
         self._lock = threading.Lock()

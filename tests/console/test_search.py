@@ -120,7 +120,7 @@ def test_no_word_outlives_its_row(filled: Journal, small_parts: None) -> None:
 
 @pytest.mark.filled(100, days=90)
 def test_retention_drops_words_too(filled: Journal, small_parts: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When retention deletes old rows in an agent's process, their words leave the index too."""
+    """When retention deletes old rows from the journal, their words are removed from the index too."""
     traces_with(filled, "funding")
     retention = Retention()
     while retention.tidy(filled):

@@ -170,7 +170,7 @@ def test_status_of_what_waits(journal: Journal, monkeypatch: pytest.MonkeyPatch)
 
 
 def deliver(journal: Journal) -> None:
-    """Mark rows as shipped, pending or rejected for the configured destination, or for an example host if there is none."""
+    """Mark rows as shipped, pending or rejected for the configured destination; without one, for an example host."""
     to = settings.destination()
     label = to.label if to is not None else "https://langfuse.example.com|pk-lf-0123456789"
     journal.change("UPDATE observations SET state = 'shipped', destination = ?", (label,))

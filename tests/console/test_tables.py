@@ -35,7 +35,7 @@ def json_lines(command: str) -> list[Any]:
 
 
 def test_a_cost_is_known_where_every_call_has_a_price(run: Any) -> None:
-    """A call without a price makes its trace's cost unknown, a failed call does not; without calls there is no cost."""
+    """A call without a price makes its trace's cost unknown, a failed call does not. A trace without calls has none."""
     with ObservabilityContext.agent_cycle("HalfAgent"):
         ask("x")
         ask("x", model="nobody-s-model")
@@ -164,7 +164,7 @@ def test_costs_have_a_total(filled: Journal) -> None:
 
 
 def test_what_if_by_day_shows_the_last_days(filled: Journal) -> None:
-    """With --what-if, days are in order and --limit keeps the last. The last line counts calls with unknown tokens."""
+    """With --what-if, days are in order and --limit keeps the newest. A note tells how many calls have no tokens."""
     days = [line["group"] for line in json_lines("costs --by day")]
     assert [line["group"] for line in json_lines("costs --what-if gpt-4o --by day")] == days
     assert [line["group"] for line in json_lines("costs --what-if gpt-4o --by day --limit 1")] == days[-1:]

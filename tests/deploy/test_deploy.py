@@ -50,7 +50,7 @@ def test_nginx_accepts_the_proxy(tmp_path: Path) -> None:
     ],
 )
 def test_systemd_accepts_a_unit(file: str, instance: str, tmp_path: Path) -> None:
-    """systemd accepts each unit once it has this machine's paths. The agents' unit is tested for whale_agent."""
+    """systemd accepts each unit with this machine's paths. The agents' unit is a template, tried with whale_agent."""
     python = tmp_path / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
     python.symlink_to("/bin/true")
@@ -62,7 +62,7 @@ def test_systemd_accepts_a_unit(file: str, instance: str, tmp_path: Path) -> Non
 
 
 def test_the_collector_takes_what_we_send() -> None:
-    """collector.yaml accepts our exporter's path and sends its header; nginx.conf forwards other paths to Langfuse."""
+    """The path and header in collector.yaml are those of our exporter; nginx.conf forwards other paths to Langfuse."""
     proxy, wire = text_of("nginx.conf"), (settings.REPO_ROOT / "src/observability/shipping/client.py").read_text()
     config = yaml.safe_load(text_of("collector.yaml"))
     receiver, exporter = config["receivers"]["otlp"]["protocols"]["http"], config["exporters"]["otlp_http/langfuse"]

@@ -165,7 +165,7 @@ def test_three_lines_are_an_inferred_signal(both: Both) -> None:
 
 @of("retry_agent")
 def test_two_requests_of_one_call_are_two(both: Both) -> None:
-    """If a model sends a second request after an empty answer, both requests are recorded with their texts."""
+    """If a model sends a second request after an empty answer, each is recorded with its messages and its answer."""
     first, second = both.of_type("generation")
     assert (first["output"], second["output"]) == (None, OTHERWISE)
     assert [message["role"] for message in first["input"]] == ["system", "user"]

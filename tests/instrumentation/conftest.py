@@ -28,7 +28,7 @@ def _installed() -> Iterator[None]:
 
 @pytest.fixture
 def play(httpserver: HTTPServer) -> Callable[..., Provider]:
-    """Return a function that makes the server answer as a provider: with success, an HTTP status, or a failure."""
+    """Return a function that makes the server answer as a provider: with an answer, an error, or a malformed body."""
 
     def start(name: str, outcome: str = "answer") -> Provider:
         provider = Provider(name)

@@ -260,7 +260,7 @@ def test_the_provider_is_that_of_the_address(base_url: str, provider: str) -> No
     ],
 )
 def test_the_provider_of_a_post_is_that_of_its_address(address: str, provider: str, journal: JournalReader) -> None:
-    """A POST by httpx has the provider of its host or port; at an unknown host, the provider whose API has its path."""
+    """The provider of a POST by httpx is known by its host or port or, if these are unknown, by the path of its URL."""
     answer = httpx.Response(200, json={"model": "m", "choices": [{"message": {"content": "BUY"}}]})
     with httpx.Client(transport=httpx.MockTransport(lambda _: answer)) as web:
         web.post(f"{address}/chat/completions", json=ASKED)
@@ -279,7 +279,7 @@ def test_a_signal_after_a_request_stands_in_its_trace(client: openai.OpenAI, jou
 def test_embeddings_are_no_generation_of_the_call_around_them(
     client: openai.OpenAI, httpserver: HTTPServer, journal: JournalReader
 ) -> None:
-    """Embeddings have their own row below the call; the chat request is merged into the call's row."""
+    """In an observed call, embeddings get a row below the call's row; a chat request is merged into the call's row."""
     vector = {"object": "embedding", "index": 0, "embedding": [0.5, 0.25]}
     usage = {"prompt_tokens": 8, "total_tokens": 8}
     body = {"object": "list", "data": [vector], "model": "text-embedding-3-small", "usage": usage}

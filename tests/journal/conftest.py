@@ -5,4 +5,4 @@ import pytest
 
 @pytest.fixture
 def _copied_journal() -> None:
-    """Replace the fixture that copies a finished journal: these tests create theirs as an agent does."""
+    """Replace the fixture that copies a ready-made empty journal: these tests create their journal as an agent does."""

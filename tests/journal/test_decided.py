@@ -68,7 +68,7 @@ def assert_same(journal: Journal) -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_the_table_is_the_view(seed: int, journal: Journal) -> None:
-    """Table and view agree after late calls, corrected outcomes, replaced signals, odd values and deletions."""
+    """Table and view agree after rows in any order, changed outcomes and signals, values of wrong types, deletions."""
     chance = random.Random(seed)
     for number in range(60):
         journal.append(*rows_of(chance, number))

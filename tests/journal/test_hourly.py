@@ -147,8 +147,8 @@ def test_an_hour_holds_500_sums_and_one_for_all_others(journal_file: Path) -> No
 
 
 def test_an_alias_and_other_events_change_no_other_sum(journal_file: Path) -> None:
-    """Once an alias is answered, its sums move to the answered name: those of this provider, no others. An event of
-    another name, or a tool named as a signal, is no decision."""
+    """Once an answer names the model behind an alias, that provider's sums of the alias move to the name; other sums
+    stay. An event of another name, or a tool named as a signal, is no decision."""
     models = (("p", "alias"), ("p", "other"), ("q", "alias"))
     calls = [named(model, number) | {"provider": provider} for number, (provider, model) in enumerate(models)]
     others = [named("", 10) | {"type": "event"}, named("", 11) | {"type": "tool", "name": "trading_signal"}]

@@ -75,7 +75,7 @@ def test_what_is_no_journal_is_set_aside(damage: str, journal: Any, capsys: pyte
 
 @pytest.mark.failures_expected
 def test_a_newer_journal_is_left_alone(journal: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """A journal of newer code is neither read nor set aside: the message asks to update the repo, and calls go on."""
+    """A journal of too new a version is neither read nor set aside: a message asks to update the repo; calls go on."""
     ask("now")
     journal.observations()
     runtime.close()
@@ -103,7 +103,7 @@ def test_a_folder_that_cannot_be_written_stops_no_call(public_folder: Path) -> N
         "import src.observability.shipping.shipper, src.observability.recording.writer\n"
         "from src.observability import health, runtime\n"
         "from tests.calls import ask\n"
-        "os.setuid(65534)\n"  # from here on the process may not read much of the disk, for example root's own Python
+        "os.setuid(65534)\n"  # much of the disk cannot be read afterwards, so imports come first
         "print(ask('while shut'), runtime.health()['pending'], flush=True); sys.stdin.readline()\n"
         "from src.observability import LangFuseTracker\n"
         "print(LangFuseTracker().flush(10))"
@@ -311,7 +311,7 @@ def write(number: int) -> None:
 @pytest.mark.slow
 @pytest.mark.failures_expected
 def test_the_size_limit_takes_no_more_than_it_must(journal: Any, monkeypatch: Any) -> None:
-    """If pending rows of half a megabyte each exceed the size limit, no more of them are deleted than needed."""
+    """If pending rows, each of half a megabyte, together exceed the size limit, only as many are deleted as needed."""
     for name, value in settings_for("http://127.0.0.1:9").items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("OBSERVABILITY_MAX_MB", "10")
@@ -356,7 +356,7 @@ def test_a_row_that_sqlite_refuses_takes_along_no_other(bad: dict[str, Any], jou
 
 
 def test_a_transaction_that_fails_writes_nothing(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error rolls its transaction back. While another process writes, a transaction waits, then fails."""
+    """An error rolls its transaction back. If the journal stays locked for BUSY_SECONDS, a transaction fails."""
     journal.path.parent.mkdir(parents=True)
     with closing(Journal(journal.path)) as kept, closing(sqlite3.connect(journal.path, isolation_level=None)) as other:
         with pytest.raises(sqlite3.IntegrityError), kept.transaction() as db:

@@ -1,4 +1,4 @@
-"""A request by an HTTP library to a chat API, or by an SDK to Gemini, to Ollama, for speech or for images, is one row.
+"""Each POST of an HTTP library to a chat API is one row, as is each SDK call of Gemini, Ollama, speech or images.
 
 `run.py` runs this file in its environments; tests of a library that an environment lacks are skipped.
 """
@@ -493,7 +493,7 @@ def _call(method: Callable[..., Any], **given: Any) -> Any:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_openai_media(way: str, httpserver: HTTPServer, rows: Rows) -> None:
-    """Rows of speech, transcription and images have texts, voice and sizes, but neither bytes nor tokens."""
+    """Rows of speech, transcription and images have texts, voice and number of bytes, but neither media nor tokens."""
     image = base64.b64encode(bytes(3000)).decode()
     httpserver.expect_request("/v1/audio/speech").respond_with_data(b"\x00" * 4000, content_type="audio/mpeg")
     httpserver.expect_request("/v1/audio/transcriptions").respond_with_json({"text": "Longs"})

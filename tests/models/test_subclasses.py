@@ -167,7 +167,7 @@ def test_a_message_is_an_answer_without_tokens(journal: Any) -> None:
 
 @pytest.mark.parametrize("model_class", [Inheriting, Overriding, CallingSuper, MixedIn])
 def test_the_other_ways_of_asking_follow_an_override(model_class: type[BaseModel], journal: Any) -> None:
-    """Asynchronous and streamed calls run the subclass's override, and are one generation each."""
+    """Asynchronous and streamed calls run the subclass's `generate_response`; each is recorded as one generation."""
     model = model_class("key")
     assert asyncio.run(model.agenerate_response("You trade", "Longs +80 %")).content == "BUY"
     assert list(model.stream_response("You trade", "Longs +80 %")) == ["BUY"]

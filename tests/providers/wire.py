@@ -45,7 +45,7 @@ class Provider:
         monkeypatch.setenv(self.recorded["base_url_name"], address.rstrip("/") + self.recorded["base"])
 
     def play(self, server: HTTPServer, outcome: str) -> None:
-        """Make the server answer every request alike: with `answer`, `tool call`, an HTTP status, or a failure."""
+        """Make the server answer every request alike: `answer`, `tool call`, an error status, or a malformed body."""
         server.clear()
         server.expect_request(self.recorded["path"], method="POST").respond_with_handler(
             lambda request: self._respond(request, outcome)

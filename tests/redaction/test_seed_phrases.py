@@ -80,7 +80,7 @@ def _left(words: Words, value: Any) -> list[str]:
 
 @cases("form", TEXTS)
 def test_a_phrase_in_a_text_is_found_however_it_is_written(form: str) -> None:
-    """Seed phrases of every language are masked in lists, log lines, variables, tables and JSON, and in two halves."""
+    """Seed phrases of every language are masked in lists, log lines, variables, tables and JSON, also if cut in two."""
     make = random.Random(form)
     for language, strength in itertools.product(LANGUAGES, (128, 192, 256)):
         words = phrase(make, language, strength).split()
@@ -213,7 +213,7 @@ COLUMNS = ("long", "short", "trade", "hold", "sell", "price", "limit")
 
 @pytest.mark.slow
 def test_columns_of_the_market_stay() -> None:
-    """Columns of seven trading words stay: all are BIP-39 words, but a phrase has at least eight different words."""
+    """Columns of seven sides and orders stay: all are BIP-39 words, but a phrase has at least eight different words."""
     make = random.Random("columns")
     for _ in range(200):
         rows = [{"side": make.choice(COLUMNS), "order": make.choice(COLUMNS), "qty": at} for at in range(40)]

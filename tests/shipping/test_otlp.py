@@ -127,7 +127,7 @@ def test_every_observation_says_whose_trace_it_is(langfuse: LangfuseServer, monk
 
 
 def test_the_trace_page_shows_situation_decision_and_tags(langfuse: LangfuseServer) -> None:
-    """The root is sent last, with situation as input and decision as output; each row has all tags of the trace."""
+    """The root is sent last, with the situation as input and the decision as output; every span has all tags."""
     one_cycle()
     spans = shipped(langfuse)
     assert spans[-1].parent_id is None
@@ -209,7 +209,7 @@ def test_each_outcome_is_one_hit_or_miss(langfuse: LangfuseServer) -> None:
 
 
 def test_a_refused_score_is_rejected_alone(langfuse: LangfuseServer, journal: Any) -> None:
-    """In a batch, accepted scores are shipped, those answered with 400 are rejected, those with 500 stay pending."""
+    """Of the scores in a batch, accepted ones are shipped, refused ones are rejected, and others stay pending."""
     statuses = {"signal_action": 400, "signal_confidence": 500}
     langfuse.refuse = lambda score: statuses.get(score["name"]) if score["value"] in ("SELL", 60) else None
     with ObservabilityContext.agent_cycle("Agent"):

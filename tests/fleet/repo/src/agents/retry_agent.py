@@ -1,4 +1,4 @@
-"""An agent whose factory model sends two requests inside one call."""
+"""An agent whose model, made by `model_factory`, sends two requests inside one call."""
 
 import sys
 from pathlib import Path

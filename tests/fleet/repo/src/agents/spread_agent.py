@@ -1,4 +1,4 @@
-"""An agent that draws seeded random numbers before and after a factory model answers it with three lines."""
+"""An agent that draws seeded random numbers before and after it asks a model of `model_factory` for three lines."""
 
 import random
 import sys
