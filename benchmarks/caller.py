@@ -23,7 +23,7 @@ _ARTICLES = {"model": "a", "function": "a", "SDK": "an"}
 TARGETS = {
     ("model", PACE_SECONDS): ("0.4", "0.06"),
     ("model", 0.0): ("0.25", "0.03"),
-}  # (kind of call, pause) -> our added time at most, as a multiple of an OpenTelemetry span's, and of Langfuse's
+}  # (kind of call, pause) -> highest allowed ratio of our added time to an OpenTelemetry span's, and to Langfuse's
 
 Repeats = dict[str, list[float]]  # library -> the median of each repeat, in added microseconds
 
@@ -101,7 +101,7 @@ _BATCH = 50  # calls between two readings of the clock, as the readings take tim
 
 
 def _of_batches(calls: dict[str, Call], count: int) -> float:
-    """Return the microseconds added to a call, from the fastest batches with and without tracing."""
+    """Return the microseconds that our code adds to a call, from the fastest batches with and without our code."""
     taken: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(count // _BATCH):
         for name, call in calls.items():

@@ -213,7 +213,7 @@ COLUMNS = ("long", "short", "trade", "hold", "sell", "price", "limit")
 
 @pytest.mark.slow
 def test_columns_of_the_market_stay() -> None:
-    """Columns of seven sides and orders stay: all are BIP-39 words, but a phrase has at least eight different words."""
+    """Columns of seven trading words stay: all are BIP-39 words, but a phrase has at least eight different words."""
     make = random.Random("columns")
     for _ in range(200):
         rows = [{"side": make.choice(COLUMNS), "order": make.choice(COLUMNS), "qty": at} for at in range(40)]

@@ -209,7 +209,7 @@ def test_each_outcome_is_one_hit_or_miss(langfuse: LangfuseServer) -> None:
 
 
 def test_a_refused_score_is_rejected_alone(langfuse: LangfuseServer, journal: Any) -> None:
-    """Of the scores in a batch, accepted ones are shipped, refused ones are rejected, and others stay pending."""
+    """In a batch, accepted scores are shipped, those answered with 400 are rejected, those with 500 stay pending."""
     statuses = {"signal_action": 400, "signal_confidence": 500}
     langfuse.refuse = lambda score: statuses.get(score["name"]) if score["value"] in ("SELL", 60) else None
     with ObservabilityContext.agent_cycle("Agent"):

@@ -1,4 +1,4 @@
-"""Arguments and answers are recorded without running their code, and completely if they are small."""
+"""Arguments and answers are recorded without running any of their methods, and completely if they are small."""
 
 import collections
 import contextlib
@@ -219,7 +219,7 @@ def test_an_answer_is_read_from_its_fields() -> None:
 
 
 class Tool:
-    """The answer of a tool, whose class has a default for `content`."""
+    """An object that a call returns, but no model's answer; its class has a default for `content`."""
 
     content = None
 
@@ -320,7 +320,7 @@ def test_an_alarm_of_the_agents_passes_through(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_an_alarm_passes_through_a_line_that_cannot_be_printed() -> None:
-    """While OSErrors of printing are ignored, an alarm's TimeoutError, also an OSError, still reaches the agent."""
+    """An OSError while printing is ignored. An alarm's TimeoutError is an OSError too, but reaches the agent."""
 
     def late(*_: Any) -> None:
         raise TimeoutError("the agent's own")
@@ -352,7 +352,7 @@ def test_a_cycle_that_is_closed_in_another_context_ends(journal: Any) -> None:
 
 @pytest.mark.parametrize("capture_output", [True, False])
 def test_an_endless_stream_is_kept_in_part(capture_output: bool, journal: Any) -> None:
-    """Of an endless stream, a million characters are kept, without half a secret at the cut. The rest is counted."""
+    """A stream is kept up to a million characters, less the last few (perhaps half a secret); the rest is counted."""
 
     @observe_llm(as_type="tool", capture_output=capture_output)
     def prices() -> Iterator[str]:
