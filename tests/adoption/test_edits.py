@@ -18,7 +18,7 @@ def test_an_addition_is_reversible(data: bytes) -> None:
 
 
 def test_an_addition_has_the_line_ends_of_the_file() -> None:
-    """Added lines end in LF or CRLF as the file's lines do. If the file ends without one, so does the addition."""
+    """Added lines end in LF or CRLF like the file's. If the file's last line has no end, the addition has none."""
     assert added_to(b"a\n", LINES) == b"-r one.txt\nNAME=value\n"
     assert added_to(b"a\r\nb", LINES) == b"\r\n-r one.txt\r\nNAME=value"
     assert added_to(b"a\n", "") == b""

@@ -173,7 +173,7 @@ BUDGETS = "fleet 3 calls/month; *Agent1 400 calls/month soft; <img/src=x> 1 USD/
 
 @pytest.mark.filled(120, days=0.9)
 async def test_budgets_are_on_the_page(filled: Journal, browser: httpx.AsyncClient, monkeypatch: Any) -> None:
-    """With any filter, the page and the report have the figures of the command `budgets`, down to the newest call."""
+    """With any filter, the page and the report have the figures of the command `budgets`, newest calls included."""
     assert 'class="card budgets"' not in (await browser.get("/")).text
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", BUDGETS)
     with filled.transaction() as db:

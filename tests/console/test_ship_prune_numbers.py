@@ -1,4 +1,4 @@
-"""The numbers that `prune`, `ship` and `export` print equal pandas' counts in exports made before and after."""
+"""The printed numbers of `prune`, `ship` and `export` equal pandas' counts in exports before and after the command."""
 
 import json
 import sqlite3
