@@ -123,7 +123,7 @@ class BaseAgent:
             return None
 
     def _record(self, error: Exception) -> None:
-        """Record an error in a new trace, unless the failed pass's own trace has recorded it already."""
+        """Record an error in a new trace, unless the trace of the failed cycle has recorded it already."""
         if error is not self._recorded:
             with self.observed_cycle():
                 ObservabilityContext.add_error(error)

@@ -73,7 +73,7 @@ def main(file: Path = SAMPLE) -> int:
             if move is not None:
                 _record(agent.last_trace, now.symbol, move, _SIGNS[decision.action])
     minutes = int(HORIZON.total_seconds() / 60)
-    echo(f"⚖️ Recorded {outcomes} outcomes, each {minutes} minutes after its BUY or SELL", "cyan")
+    echo(f"⚖️ Recorded {outcomes} outcomes: the profit or loss {minutes} minutes after a BUY or SELL", "cyan")
     return 1 if agent.failed_passes else 0
 
 

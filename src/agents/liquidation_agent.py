@@ -125,7 +125,7 @@ class LiquidationAgent(BaseAgent):
         last = self.history.last(within=length + CHECK_INTERVAL)
         decision = None
         if last is None:
-            cprint("🤖 No recent window to compare with: the next pass compares with this one", "cyan")
+            cprint("🤖 No recent liquidations to compare: the next pass compares its totals with this pass's", "cyan")
         else:
             decision = self.consider(_previous(last, now), now)
         self.history.add({**_sizes(now), "total_size": now.longs_usd + now.shorts_usd})  # a failed pass saves no window

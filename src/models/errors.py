@@ -95,5 +95,5 @@ def _cure(model: Model, error: Exception) -> str | None:
 
 def print_empty_answer(model_name: str, finish_reason: str | None) -> None:
     """Print that an answer is empty, why, and what to do about it."""
-    cure = ". Raise max_tokens: thinking tokens count too" if finish_reason in ("length", "max_tokens") else ""
+    cure = ". Raise the agent's max_tokens: thinking counts too" if finish_reason in ("length", "max_tokens") else ""
     echo(f"⚠️ {model_name} gave an empty answer (finish reason: {finish_reason or 'none'}){cure}", "yellow")

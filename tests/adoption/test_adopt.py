@@ -295,7 +295,7 @@ def test_the_adopted_package_takes_itself_out(repo: Callable[..., Path]) -> None
 
 
 def test_check_fails_where_a_call_is_not_observed(repo: Callable[..., Path]) -> None:
-    """In a repo without the package, `--check` exits with 1 if a call is not observed, and prints "Not adopted yet"."""
+    """In a repo without the package, `--check` exits with 1 if a call is not observed, and suggests `adopt`."""
     root = repo()
     (root / "src/agents/bot.py").write_text("import src, litellm\nlitellm.completion(model='m')\n", encoding="utf-8")
     ended = adopt(root, "--check")
@@ -303,4 +303,4 @@ def test_check_fails_where_a_call_is_not_observed(repo: Callable[..., Path]) -> 
     assert "❌ src/agents/bot.py:2  litellm.completion  not observed: no hooks for litellm" in ended.stdout
     total = "1 call site, 0 observed through src/__init__.py, 0 only under the command `run`, 1 not observed"
     assert f"total: {total}" in ended.stdout
-    assert "Not adopted yet" in ended.stderr
+    assert "This package is not installed there yet; to install it: " in ended.stderr

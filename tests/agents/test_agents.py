@@ -178,7 +178,7 @@ def test_luna_live_compares_with_her_last_look(
     market("/files/liq_data.csv", "\n".join([row(minute - 3, 1000), row(minute - 60, 99999)]))
     agent = LiquidationAgent()
     assert agent.look() is None
-    assert "No recent window" in capsys.readouterr().out
+    assert "No recent liquidations" in capsys.readouterr().out
     httpserver.clear()
     claude.play(httpserver, "answer")
     market("/files/liq_data.csv", row(minute - 2, 5000))

@@ -62,7 +62,7 @@ def test_the_demo_records_what_became_of_each_decision(
         assert outcomes[trace_id, "pnl_pct"]["value"] == pytest.approx(percent)
         assert outcomes[trace_id, "pnl_usd"]["value"] == pytest.approx(10 * percent)
         assert outcomes[trace_id, "pnl_usd"]["comment"].endswith(" in 15 minutes; $1,000 at stake")
-    assert f"⚖️ Recorded {len(expected)} outcomes, each 15 minutes after its BUY or SELL" in printed
+    assert f"⚖️ Recorded {len(expected)} outcomes: the profit or loss 15 minutes after a BUY or SELL" in printed
     assert 5 < len(expected) < 9
 
 

@@ -43,7 +43,7 @@ def test_a_watch_from_cron(failing: None, webhook: Webhook) -> None:
     assert "WhaleAgent  failing" in run("alerts").stdout
     (row,) = (json.loads(line) for line in run("alerts", "--json").stdout.splitlines())
     assert (row["agent"], row["rule"], row["closed_ns"]) == ("WhaleAgent", "failing", None)
-    assert "🔔 Open alerts: WhaleAgent failing; python -m src.observability alerts lists them" in run("status").stdout
+    assert "🔔 Open alerts: WhaleAgent failing; to see them: python -m src.observability alerts" in run("status").stdout
     assert "alerts: `watch` ran " in run("doctor").stdout
     with closing(
         sqlite3.connect(settings.journal_path().with_name("journal.alerts.db"), isolation_level=None)

@@ -92,4 +92,4 @@ def test_a_fault_that_stays_is_usual_in_the_end() -> None:
     agent, monitor = copy.deepcopy(after_a_month(3))
     agent.slower = 5.0
     alerts = [incident for _, incident in watched(monitor, agent, PLANTED_NS, PLANTED_NS + 20 * DAY_NS)]
-    assert [(incident.rule, incident.closing) for incident in alerts] == [("slow", "accepted as normal")]
+    assert [(incident.rule, incident.closing) for incident in alerts] == [("slow", "now counted as normal")]

@@ -234,12 +234,12 @@ def test_the_screen_of_status_has_the_same_figures() -> None:
     output = run("status", columns=120).stdout
     failed = (calls["level"] == "ERROR").sum()
     unpriced = (calls["cost_usd"].isna() & (calls["level"] != "ERROR")).sum()
-    (figures,) = re.findall(r"24 hours: 200 calls, (\d+) failed, (\S+) and (\d+) unpriced calls?\n", output)
+    (figures,) = re.findall(r"24 hours: 200 calls, (\d+) failed, (\S+) plus (\d+) calls? of unknown price\n", output)
     assert (int(figures[0]), int(figures[2])) == (failed, unpriced)
     assert is_about(figures[1], calls["cost_usd"].sum())
     assert f"{journal.path.stat().st_size / 2**20:.1f} MB, oldest row 12 hours old, 1,000 local" in output
     agents = calls.groupby("agent")
-    for row in cells(output.split("unpriced calls\n")[1].split("and 4")[0].splitlines()):
+    for row in cells(output.split("of unknown price\n")[1].split("and 4")[0].splitlines()):
         mine = agents.get_group(row["agent"])
         assert (row["calls"], row["decisions"]) == (str(len(mine)), str(len(mine)))
         assert is_about(row["spend"], mine["cost_usd"].sum())

@@ -213,7 +213,7 @@ def test_no_note_is_lost_under_refused_patterns(filled: Journal, tmp_path: Path)
         result = CliRunner().invoke(app, command, env=environment)
         assert (result.exit_code, result.stdout) == (1, "")
         assert (
-            f"❌ No outcome was recorded, because its note would be lost: {REFUSED}\n   → fix the patterns in"
+            f"❌ No outcome was recorded, since its note could not be: {REFUSED}\n   → fix the patterns in"
             in result.stderr
         )
     assert len(filled.scores()) == before
@@ -372,7 +372,7 @@ def test_refused_rows_are_sent_again_on_demand(langfuse: Any) -> None:
     weight, what, cure = worst_finding("rejected")
     assert (weight, cure) == (
         "fault",
-        "correct the cause, then python -m src.observability doctor --fix sends the rows again",
+        "correct the cause; then, to send the rows again: python -m src.observability doctor --fix",
     )
     assert "Langfuse rejected 3 rows" in what
     assert "are wrong" in what
@@ -480,6 +480,6 @@ def test_outcomes_of_traces_that_are_not_here(filled: Journal) -> None:
         "warning",
         f"2 outcomes of the last 7 days without a trace in this journal: {trace_id[:8]}, deadbeef",
     )
-    assert "decisions lists the right ids" in str(cure)
+    assert "to list the ids: python -m src.observability decisions" in str(cure)
     filled.change("UPDATE scores SET timestamp_ns = timestamp_ns - ? WHERE name LIKE 'pnl_%'", (8 * 24 * HOUR_NS,))
     assert worst_finding("outcomes")[0] == "fine"

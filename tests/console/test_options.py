@@ -32,7 +32,7 @@ READING = (
     "status", "decisions", "decisions --report", "traces", "trace last", "costs", "costs --what-if gpt-4o", "export",
     "prune", "report --html {folder}/r.html", "outcome last --pnl-usd 1",
 )  # fmt: skip
-FIX = "python -m src.observability doctor --fix sets the journal aside and starts a new one"
+FIX = "to set it aside and start a new journal: python -m src.observability doctor --fix"
 
 
 def run(command: str, **environment: str) -> Result:
@@ -137,7 +137,7 @@ def test_a_journal_that_is_damaged(command: str, closed: Path, tmp_path: Path) -
     closed.write_bytes(b"\xff" * 50_000)
     result = run(command.format(folder=tmp_path))
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == f"❌ The journal at {closed} is damaged (file is not a database): {FIX}\n"
+    assert result.stderr == f"❌ The journal at {closed} is damaged (file is not a database); {FIX}\n"
 
 
 @pytest.mark.failures_expected
@@ -149,7 +149,7 @@ def test_a_journal_that_is_damaged_in_the_middle_is_repaired(closed: Path) -> No
         file.write(b"\xff" * (len(whole) - 8192))
     result = run("costs --what-if gpt-4o")
     assert result.exit_code == 1
-    assert result.stderr == f"❌ The journal at {closed} is damaged (database disk image is malformed): {FIX}\n"
+    assert result.stderr == f"❌ The journal at {closed} is damaged (database disk image is malformed); {FIX}\n"
     assert run("doctor --fix").exit_code == 0
     assert run("status").exit_code == 0
 
@@ -280,7 +280,7 @@ def test_what_was_interrupted_took_nobody_knows_how_long(closed: Path) -> None:
 
 def test_an_empty_result_names_the_cure(closed: Path) -> None:
     """If nothing is found, the message states what to do; for a session it names the command that lists sessions."""
-    names = "🤖 No traces found: python -m src.observability costs --by session lists the sessions"
+    names = "🤖 No traces found: list the sessions with `python -m src.observability costs --by session`"
     assert run("traces --session nosuch").stderr == f"{names}\n"
     assert run("traces --session nosuch --since 1h").stderr == f"{names}, or widen --since\n"
     assert run("decisions --since 2099-01-01").stderr == ("🤖 No decisions found: run an agent, or widen --since\n")
@@ -296,7 +296,10 @@ def test_one_is_no_plural_and_export_says_that_it_replaces(closed: Path, tmp_pat
 
 def test_ship_names_the_local_rows_that_it_leaves(closed: Path, langfuse: Any) -> None:
     """If no row is pending, `ship` prints how many rows were recorded without keys, and does not send them."""
-    assert run("ship").stdout.splitlines()[1] == "🤖 100 rows recorded before keys were set: --include-local sends them"
+    assert (
+        run("ship").stdout.splitlines()[1]
+        == "🤖 100 rows from before Langfuse keys were set: --include-local sends them"
+    )
     result = json.loads(run("ship --json").stdout)
     assert result == {
         "host": settings.setting("LANGFUSE_HOST"), "delivered": 0, "refused": 0, "waiting": 0, "why": None,

@@ -56,9 +56,9 @@ def test_prune_says_what_never_arrives(run: Any, langfuse: LangfuseServer, otlp:
     one_cycle()
     LangFuseTracker().flush(10)
     runtime.close()
-    lost = "never reached OBSERVABILITY_OTLP_ENDPOINT"
-    assert f"⚠️ 3 observations to delete {lost}" in run("prune", "--older-than", "all", "--dry-run").output
-    assert f"⚠️ 3 deleted observations {lost}" in run("prune", "--older-than", "all", "--yes").output
+    lost = "not delivered to OBSERVABILITY_OTLP_ENDPOINT's address"
+    assert f"⚠️ 3 of the observations to delete {lost}" in run("prune", "--older-than", "all", "--dry-run").output
+    assert f"⚠️ 3 of the deleted observations {lost}" in run("prune", "--older-than", "all", "--yes").output
     with closing(Journal(settings.journal_path())) as journal:
         assert journal.select("SELECT * FROM deliveries WHERE kind = 'observations'") == []
 

@@ -103,7 +103,7 @@ def test_local_rows_are_sent_only_when_asked_for(filled: Journal, langfuse: Any)
         result = run("ship", "--include-local", answer=answer)
         assert result.exit_code == 1
         assert result.stderr.endswith(end)
-        assert "500 rows recorded before keys were set" in result.output
+        assert "500 rows from before the Langfuse keys were set" in result.output
         rows(local=500)
     result = json.loads(run("ship", "--include-local", "--json", answer="").stdout)
     assert (result["delivered"], result["cure"]) == (0, "add --yes to skip the question")

@@ -66,7 +66,7 @@ def test_prune(delivered: Journal, tmp_path: Path) -> None:
                 f"🧹 Deleted {sum(states.values())} observations from before {cut:%Y-%m-%d %H:%M:%S} UTC",
                 f"   {counts}, {freed / 2**20:.1f} MB freed",
                 f"⚠️ Kept observations: {waiting}, because Langfuse has not received them yet",
-                "   → python -m src.observability ship sends them",
+                "   → to send them: python -m src.observability ship",
             ]
         after = exported(tmp_path)
         stays = before.observations[(starts >= cut.value) | (before.observations["state"] == "pending")]
@@ -84,7 +84,7 @@ def test_ship(made: Journal, langfuse: LangfuseServer, tmp_path: Path) -> None:
     before = exported(tmp_path)
     rows = sum(map(len, before))
     assert json.loads(invoke("ship --json").stdout)["local"] == rows
-    assert f"🤖 {rows} rows recorded before keys were set: --include-local sends them" in invoke("ship").stdout
+    assert f"🤖 {rows} rows from before Langfuse keys were set: --include-local sends them" in invoke("ship").stdout
     bad = before.scores["trace_id"].iloc[-1]
     langfuse.answer = lambda _, body: refusal if bytes.fromhex(bad) in body or bad.encode() in body else None
     refusal = Response("bad tags", 400)

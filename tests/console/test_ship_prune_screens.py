@@ -156,8 +156,8 @@ def test_status_of_what_waits(journal: Journal, monkeypatch: pytest.MonkeyPatch)
 📒 /tmp/moon-journal/journal.db
    0.1 MB, oldest row 24 min old, 12 local, 4 pending, 2 rejected, 13 shipped,
    oldest pending row 22 min old
-   12 rows recorded before keys were set are not sent until you run python -m
-   src.observability ship --include-local\
+   12 rows from before the Langfuse keys were set are not sent; to send them:
+   python -m src.observability ship --include-local\
 """)
     assert wide == snapshot("""\
 🤖 Tracing is on, records are shipped to https://langfuse.example.com; the oldest row has been pending for 22 min
@@ -165,7 +165,7 @@ def test_status_of_what_waits(journal: Journal, monkeypatch: pytest.MonkeyPatch)
    2026-11-18 11:16:40 UTC
 📒 /tmp/moon-journal/journal.db
    0.1 MB, oldest row 24 min old, 12 local, 4 pending, 2 rejected, 13 shipped, oldest pending row 22 min old
-   12 rows recorded before keys were set are not sent until you run python -m src.observability ship --include-local\
+   12 rows from before the Langfuse keys were set are not sent; to send them: python -m src.observability ship --include-local\
 """)
 
 
@@ -191,7 +191,7 @@ def test_doctor(journal: Journal, langfuse: Any) -> None:
 ✅ journal: readable, writable and sound: /tmp/moon-journal/journal.db, 0.1 MB
 ✅ pending: no rows are pending
 ✅ rejected: no rows were rejected
-✅ own failures: none in the last 7 days
+✅ own failures: none; every call of the last 7 days was recorded
 ✅ outcomes: all of the last 7 days match a trace
 ✅ prices: genai-prices 0.2.3, newest price of 2026-11-09
 ✅ server: http://localhost:30000 is Langfuse 4.60.0, the SDK is 5.0.4
@@ -212,18 +212,19 @@ def test_doctor_of_what_is_wrong(journal: Journal) -> None:
     assert narrow == snapshot("""\
 ❌ rejected: Langfuse rejected 2 rows: HTTP 400: Invalid request data: tags.3
    must be a string, not a number
-   → correct the cause, then python -m src.observability doctor --fix sends the
-   rows again
+   → correct the cause; then, to send the rows again: python -m
+   src.observability doctor --fix
 ⚠️ keys: no keys are set
    → for Langfuse set LANGFUSE_SECRET_KEY and LANGFUSE_PUBLIC_KEY in .env
 ⚠️ pending: 4 rows for the project of pk-lf-0123456789 at
    https://langfuse.example.com, which is not a configured destination
-   → to send them, run once with that destination's keys and host: python -m
+   → to send them, set its keys and host in the environment of one run: python -m
    src.observability ship
 ⚠️ outcomes: 1 outcome of the last 7 days without a trace in this journal:
    deadbeef
-   → if an id is mistyped, record the outcome again: python -m src.observability
-   decisions lists the right ids; ignore ids from other machines
+   → ignore ids from other machines; if an id is mistyped, record the outcome
+   again under the right id; to list the ids: python -m src.observability
+   decisions
 ⚠️ prices: unknown for openrouter/nobody-s-model: 1 call of the last 7 days
    → pip install -U genai-prices && python -m
    src.observability.recording.make_prices
@@ -231,7 +232,7 @@ def test_doctor_of_what_is_wrong(journal: Journal) -> None:
 ✅ tracing: on, according to the default
 ✅ disk: 50.0 GB free at /tmp/moon-journal
 ✅ journal: readable, writable and sound: /tmp/moon-journal/journal.db, 0.1 MB
-✅ own failures: none in the last 7 days
+✅ own failures: none; every call of the last 7 days was recorded
 """)
     assert seen("doctor", 160, status=1) == unwrapped(narrow)
 
@@ -286,13 +287,13 @@ def test_prune(journal: Journal) -> None:
 🧹 Would delete 9 observations from before 2026-11-18 11:00:00 UTC
    1 rejected, 8 shipped
 ⚠️ Kept observations: 3, because Langfuse has not received them yet
-   → python -m src.observability ship sends them\
+   → to send them: python -m src.observability ship\
 """)
     assert seen("prune --older-than 2026-11-18T11:00 --yes", 80) == snapshot("""\
 🧹 Deleted 9 observations from before 2026-11-18 11:00:00 UTC
    1 rejected, 8 shipped, 0.0 MB freed
 ⚠️ Kept observations: 3, because Langfuse has not received them yet
-   → python -m src.observability ship sends them\
+   → to send them: python -m src.observability ship\
 """)
     assert seen("prune --older-than 2026-11-18T11:00", 160).startswith("🧹 Deleted 0 observations from before ")
 
@@ -301,7 +302,7 @@ def test_ship(journal: Journal, langfuse: Any, monkeypatch: pytest.MonkeyPatch) 
     """`ship` without pending rows, with `--include-local`, with a wrong key, and with a key missing."""
     assert seen("ship", 80) == snapshot("""\
 ✅ No rows are pending for http://localhost:30000
-🤖 31 rows recorded before keys were set: --include-local sends them\
+🤖 31 rows from before Langfuse keys were set: --include-local sends them\
 """)
     assert seen("ship --include-local --yes", 80) == snapshot("✅ 31 rows delivered to http://localhost:30000")
     deliver(journal)

@@ -367,7 +367,7 @@ def test_an_empty_stream_is_reported_with_its_cure(play: Any, capsys: pytest.Cap
     capsys.readouterr()
     assert list(model.stream_response("", "Longs +80 %")) == []
     printed = capsys.readouterr().out
-    assert "gave an empty answer (finish reason: length). Raise max_tokens: thinking tokens count too" in printed
+    assert "gave an empty answer (finish reason: length). Raise the agent's max_tokens: thinking counts too" in printed
     assert "❌" not in printed
 
 

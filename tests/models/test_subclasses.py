@@ -353,6 +353,6 @@ def test_an_empty_answer_is_reported_with_its_cure(capsys: pytest.CaptureFixture
     """If thinking uses up the token limit, the answer is empty, and the printed line advises to raise the limit."""
     assert Empty().generate_response("You trade", "Longs +80 %").content == ""
     assert (
-        "⚠️ custom-1 gave an empty answer (finish reason: length). Raise max_tokens: thinking tokens count too"
+        "⚠️ custom-1 gave an empty answer (finish reason: length). Raise the agent's max_tokens: thinking counts too"
         in capsys.readouterr().out
     )

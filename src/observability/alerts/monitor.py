@@ -106,7 +106,7 @@ class Monitor:
                 yield self._end(rule, now_ns, "assumed retired")
             elif rule not in _NEVER_USUAL and age > _ADOPTED_NS:
                 self.past.forget(rule)
-                yield self._end(rule, now_ns, "accepted as normal")
+                yield self._end(rule, now_ns, "now counted as normal")
 
     # Rules about the share of bad trials
 

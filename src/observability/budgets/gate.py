@@ -188,10 +188,11 @@ class Gate:
     def text_of(self, note: Note) -> str:
         """The line that tells the operator that a budget is used up."""
         view, budget = self.views[note.budget], self.budgets[note.budget]
-        effect = "its calls are refused, the first" if note.kind == "refused" else "its calls are still sent, the first"
+        what = "refused. The first refused call" if note.kind == "refused" else "still sent. The first call beyond it"
         spent = f"{amount_text(view.spent)} of {amount_text(view.limit)} {budget.unit} spent"
         caller, until = note.agent or "an unnamed agent", f"{budget.local(view.ends):%Y-%m-%d %H:%M %Z}"
-        return f"⚠️ The budget {budget.text!r} is used up ({spent}): {effect} by {caller}. It resets at {until}"
+        effect = f"calls under it are {what} was made by {caller}"
+        return f"⚠️ The budget {budget.text!r} is used up ({spent}): {effect}. The budget resets at {until}"
 
 
 def _unread(budget: Budget) -> View:

@@ -140,7 +140,7 @@ def _message_of(error: JournalError) -> str:
     path = settings.journal_path()
     if isinstance(error, DamagedJournalError):
         damage = error if str(path) in str(error) else f"The journal at {path} is damaged ({error})"
-        return f"{damage}: {DOCTOR} --fix sets the journal aside and starts a new one"
+        return f"{damage}; to set it aside and start a new journal: {DOCTOR} --fix"
     if isinstance(error.__cause__, sqlite3.Error):
         return f"The journal at {path} cannot be used ({error}): run {DOCTOR}"
     return str(error)

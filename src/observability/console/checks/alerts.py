@@ -36,7 +36,7 @@ def open_incidents() -> str | None:
         return None
     names = [f"{one_line(row['agent'], 40)} {row['rule']}" for row in incidents]
     more = f" and {len(names) - _MAX_INCIDENTS} more" if len(names) > _MAX_INCIDENTS else ""
-    return f"Open alerts: {', '.join(names[:_MAX_INCIDENTS])}{more}; python -m src.observability alerts lists them"
+    return f"Open alerts: {', '.join(names[:_MAX_INCIDENTS])}{more}; to see them: python -m src.observability alerts"
 
 
 def _is_watched() -> bool:
@@ -106,4 +106,4 @@ def _channels() -> Iterator[Finding]:
     for row in lost:
         if row["messages"]:
             yield warning("alerts", f"{how_many(row['messages'], 'message')} given up after three days of attempts",
-                          "python -m src.observability alerts lists all incidents")  # fmt: skip
+                          "to list all incidents: python -m src.observability alerts")  # fmt: skip

@@ -52,7 +52,7 @@ def _budgets() -> Iterator[Finding]:
         yield fault("budgets", str(error), "correct the setting in .env or the environment")
         return
     if settings.tracing_on():
-        yield fine("budgets", f"{how_many(len(budgets), 'budget')}: python -m src.observability budgets shows them")
+        yield fine("budgets", f"{how_many(len(budgets), 'budget')}; to show them: python -m src.observability budgets")
     else:
         yield fault("budgets", "tracing is off, so no call is counted or refused", "set ENABLE_LANGFUSE=true")
 
@@ -90,7 +90,7 @@ def journal() -> Iterator[Finding]:
 
 
 def _damaged(error: str) -> Finding:
-    return fault("journal", f"damaged: {one_line(error, 200)}", f"{_FIX} sets the journal aside and starts a new one")
+    return fault("journal", f"damaged: {one_line(error, 200)}", f"to set it aside and start a new journal: {_FIX}")
 
 
 def _disk(path: Path) -> Iterator[Finding]:
@@ -139,14 +139,14 @@ def _pending_for(row: Row) -> Finding:
     count = how_many(row["rows"], "row") + ("" if key else f" for {host}")
     if row["destination"] not in [to.label for to in settings.destinations()]:
         project = f"{count} for the project of {key} at {host}" if key else count
-        cure = "to send them, run once with that destination's keys and host: python -m src.observability ship"
+        cure = "to send them, set its keys and host in the environment of one run: python -m src.observability ship"
         return warning("pending", f"{project}, which is not a configured destination", cure)
     age = time_range.now_ns() - row["oldest_ns"]
     what = f"{count}, the oldest from {duration(age)} ago"
     if age > _TOO_LONG_NS:
         return fault("pending", what, "see the findings about the server, then: python -m src.observability ship")
     if age > LONG_NS:
-        return warning("pending", what, "python -m src.observability ship sends these rows now")
+        return warning("pending", what, "to send these rows now: python -m src.observability ship")
     return fine("pending", what)
 
 
@@ -156,7 +156,7 @@ def _rejected(journal: Journal) -> Iterator[Finding]:
         reason = one_line(row["reason"] or "no reason given", 300)
         host, _, key = row["destination"].partition("|")
         what = f"{'Langfuse' if key else host} rejected {how_many(row['rows'], 'row')}: {reason}"
-        yield fault("rejected", what, f"correct the cause, then {_FIX} sends the rows again")
+        yield fault("rejected", what, f"correct the cause; then, to send the rows again: {_FIX}")
     if not rows:
         yield fine("rejected", "no rows were rejected")
 
@@ -166,9 +166,10 @@ def _recorded(journal: Journal) -> Iterator[Finding]:
     lost = health.not_recorded(journal, week)
     if lost:
         what = f"{how_many(lost, 'call')} of the last 7 days could not be recorded, only counted"
-        yield warning("own failures", what, "python -m src.observability traces --tree shows why; please report it")
+        cure = "please report it to this repo's maintainers; to see why: python -m src.observability traces --tree"
+        yield warning("own failures", what, cure)
     else:
-        yield fine("own failures", "none in the last 7 days")
+        yield fine("own failures", "none; every call of the last 7 days was recorded")
     yield _outcomes(health.outcomes_without_trace(journal, week))
     for row in health.unpriced(journal, week):
         name = one_line("/".join(filter(None, (row["provider"], row["model"]))) or "a model without a name", 60)
@@ -186,8 +187,8 @@ def _outcomes(traces: list[str]) -> Finding:
     ids = ", ".join(trace[:SHORT_ID] for trace in traces[:_MAX_TRACES]) + (", …" if len(traces) > _MAX_TRACES else "")
     what = f"{how_many(len(traces), 'outcome')} of the last 7 days without a trace in this journal: {ids}"
     cure = (
-        "if an id is mistyped, record the outcome again: python -m src.observability decisions lists the right ids;"
-        " ignore ids from other machines"
+        "ignore ids from other machines; if an id is mistyped, record the outcome again under the right id;"
+        " to list the ids: python -m src.observability decisions"
     )
     return warning("outcomes", what, cure)
 

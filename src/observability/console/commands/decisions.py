@@ -76,7 +76,7 @@ def _report(rows: Filter, as_json: bool, *, inferred: bool) -> None:
         hint = f"🤖 Only outcomes of inferred decisions found ({omitted}): add --inferred to evaluate these decisions"
         cprint(hint, "cyan", file=sys.stderr)
     else:
-        hint = "🤖 No outcomes found: python -m src.observability outcome TRACE --pnl-usd -12.5 records one"
+        hint = "🤖 No outcomes found; to record one: python -m src.observability outcome TRACE --pnl-usd -12.5"
         cprint(hint, "cyan", file=sys.stderr)
 
 

@@ -91,8 +91,8 @@ def _show(facts: dict[str, Any]) -> None:
     for label, rows in facts["destinations"].items() if settings.otlp_destination() else ():
         print(paragraph("📤", f"{safe(label.partition('|')[0])}: {_delivered(rows, now)}"))
     if settings.destination() and (local := facts["rows"].get("local")):
-        stays = f"{how_many(local, 'row')} recorded before keys were set are not sent"
-        print(paragraph("  ", f"{stays} until you run python -m src.observability ship --include-local"))
+        stays = f"{how_many(local, 'row')} from before the Langfuse keys were set are not sent"
+        print(paragraph("  ", f"{stays}; to send them: python -m src.observability ship --include-local"))
     if facts["alerts"]:
         print(paragraph("🔔", facts["alerts"]))
     if facts["agents"]:
@@ -129,7 +129,9 @@ def _delivered(rows: dict[str, Any], now: int) -> str:
 def _show_spend(agents: Sequence[CallStats]) -> None:
     day = total(agents)
     failed = f", {day.errors:,} failed" if day.errors else ""
-    unknown = f" and {how_many(day.unpriced, 'unpriced call')}" if day.unpriced and day.cost_usd is not None else ""
+    unknown = (
+        f" plus {how_many(day.unpriced, 'call')} of unknown price" if day.unpriced and day.cost_usd is not None else ""
+    )
     summary = f"The last 24 hours: {how_many(day.calls, 'call')}{failed}, {price(day.cost_usd)}{unknown}"
     print(f"\n{paragraph('💰', summary)}")
     show(*spend_table(agents[:_AGENTS], width()))

@@ -41,7 +41,7 @@ def traces(
             count = _show_lines(journal, rows, session_id, limit)
     if not count:
         is_named = session not in (None, "last")
-        print_no_rows("traces", rows, f"{_SESSIONS} lists the sessions" if is_named else "run an agent")
+        print_no_rows("traces", rows, f"list the sessions with `{_SESSIONS}`" if is_named else "run an agent")
 
 
 def _show_lines(journal: Journal, rows: Filter, session: str | None, limit: int) -> int:

@@ -83,18 +83,18 @@ def _show(plan: adoption.Plan) -> None:
     for file in plan.kept:
         cprint(f"⚠️ {file.relative_to(plan.root)} was edited after it was installed, and is kept", "yellow")
     if not plan.changes:
-        cprint(f"✅ {plan.root} already has version {__version__}", "green")
+        cprint(f"✅ {plan.root} already has version {__version__} of this package", "green")
 
 
 def _report_adoption(plan: adoption.Plan) -> None:
     update = "has" if plan.old_version in (None, __version__) else f"was updated from {plan.old_version} to"
-    cprint(f"✅ {plan.root} {update} version {__version__}", "green")
+    cprint(f"✅ {plan.root} {update} version {__version__} of this package", "green")
     print("   → install the requirements in that repo's environment: pip install -r src/observability/requirements.txt")
     print(f"   → list its call sites: python -m src.observability adopt {plan.root} --check")
 
 
 def _report_removal(plan: adoption.Plan) -> None:
-    cprint(f"✅ Removed version {plan.old_version} from {plan.root}", "green")
+    cprint(f"✅ Removed this package (version {plan.old_version}) from {plan.root}", "green")
     if plan.journal.exists():
         print(f"📒 The journal is kept: {plan.journal}")
 
@@ -107,7 +107,8 @@ def _check(root: Path, as_json: bool) -> None:
     else:
         _list(sites)
     if adoption.adopted_version(root) is None and root != settings.REPO_ROOT:
-        cprint(f"⚠️ Not adopted yet: python -m src.observability adopt {root}", "yellow", file=sys.stderr)
+        command = f"python -m src.observability adopt {root}"
+        cprint(f"⚠️ This package is not installed there yet; to install it: {command}", "yellow", file=sys.stderr)
     if any(site.observed is None for site in sites):
         raise typer.Exit(1)
 

@@ -55,7 +55,7 @@ def _raise(
     journal: Journal, chosen: list[Budget], action: str, scope: str | None, amount: float | None, until: str | None
 ) -> None:
     if action != "raise" or scope is None or not amount:
-        raise typer.BadParameter("use `budgets`, or `budgets raise WhaleAgent 5 --until tomorrow`")
+        raise typer.BadParameter("use `budgets`, or `budgets raise WhaleAgent 5` to add 5 to WhaleAgent's budget")
     budget = _named(chosen, scope)
     now = time.time()
     end = budget.period_at(now).end if until is None else _end(budget, until, now)

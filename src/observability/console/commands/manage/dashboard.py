@@ -57,7 +57,8 @@ def _make(client: "LangfuseClient", destination: settings.Destination, as_json: 
         return
     cprint(f"✅ {DASHBOARD}: {len(WIDGETS)} widgets at {safe(address)}", "green")
     if foreign:
-        cprint(f"⚠️ {how_many(foreign, 'score configuration')} unchanged: made by others, or of another type", "yellow")
+        why = "not made by this command, or with another data type than it needs"
+        cprint(f"⚠️ {how_many(foreign, 'score configuration')} in Langfuse unchanged: {why}", "yellow")
 
 
 def _project(client: "LangfuseClient", destination: settings.Destination) -> str | None:

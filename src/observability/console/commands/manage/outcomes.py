@@ -63,7 +63,7 @@ def _check_numbers(pnl_usd: str | None, pnl_pct: str | None) -> None:
 def _check_notes() -> None:
     """End the command if a redaction pattern is invalid. No text is recorded then, so the note would be lost."""
     for refused in refused_patterns():
-        print_error(f"No outcome was recorded, because its note would be lost: {refused.what}", refused.cure)
+        print_error(f"No outcome was recorded, since its note could not be: {refused.what}", refused.cure)
         raise typer.Exit(1)
 
 

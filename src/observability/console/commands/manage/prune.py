@@ -80,10 +80,10 @@ def _print(pruned: _Pruned) -> None:
     cprint(paragraph("  ", ", ".join([*by_state, *freed]) or "none"), colour)
     if pruned.waiting:
         cprint(f"⚠️ Kept observations: {pruned.waiting:,}, because Langfuse has not received them yet", "yellow")
-        cprint("   → python -m src.observability ship sends them", "yellow")
+        cprint("   → to send them: python -m src.observability ship", "yellow")
     if pruned.undelivered:
-        deleted = "observations to delete" if pruned.dry_run else "deleted observations"
-        cprint(f"⚠️ {pruned.undelivered:,} {deleted} never reached OBSERVABILITY_OTLP_ENDPOINT", "yellow")
+        deleted = "of the observations to delete" if pruned.dry_run else "of the deleted observations"
+        cprint(f"⚠️ {pruned.undelivered:,} {deleted} not delivered to OBSERVABILITY_OTLP_ENDPOINT's address", "yellow")
 
 
 def _before(older_than: str | None) -> int:

@@ -30,7 +30,7 @@ _POLL_SECONDS = 0.1
 
 def ship(
     include_local: Annotated[
-        bool, typer.Option("--include-local", help="Also send rows recorded before keys were set.")
+        bool, typer.Option("--include-local", help="Also send rows recorded before the Langfuse keys were set.")
     ] = False,
     yes: Yes = False,
     as_json: AsJson = False,
@@ -51,7 +51,7 @@ def ship(
     for result in shipped:
         show_json(result._asdict() | {"local": local}) if as_json else _print(result)
     if local and not as_json:
-        cprint(f"🤖 {how_many(local, 'row')} recorded before keys were set: --include-local sends them", "cyan")
+        cprint(f"🤖 {how_many(local, 'row')} from before Langfuse keys were set: --include-local sends them", "cyan")
     if any(result.waiting or result.refused for result in shipped):
         raise typer.Exit(1)
 
@@ -82,7 +82,7 @@ def _print(shipped: _Shipped) -> None:
     if shipped.waiting:
         print_error(f"{how_many(shipped.waiting, 'row')} still pending: {shipped.why}", shipped.cure)
     elif shipped.refused:
-        print_error(f"{shipped.host} rejected {how_many(shipped.refused, 'row')}", f"{DOCTOR} shows the reason")
+        print_error(f"{shipped.host} rejected {how_many(shipped.refused, 'row')}", f"to see the reason: {DOCTOR}")
     elif shipped.delivered:
         cprint(f"✅ {how_many(shipped.delivered, 'row')} delivered to {shipped.host}", "green")
     else:
@@ -112,7 +112,7 @@ def _address_local(journal: Journal, destination: settings.Destination, yes: boo
     rows = health.local_rows(journal)
     if rows and not yes:
         question = (
-            f"{how_many(rows, 'row')} recorded before keys were set."
+            f"{how_many(rows, 'row')} from before the Langfuse keys were set."
             f" Send them, prompts and answers included, to {destination.host}?"
         )
         confirm(question, "nothing was sent", lambda message, cure: _end(message, cure, as_json))
@@ -149,7 +149,8 @@ def _reply(delivery: "Delivery") -> "ServerReply | None":
 
     try:
         if delivery.is_refused_plain_http():
-            return ServerReply(ExportResult.NOT_SENT, "the host has no TLS, so the keys would travel unencrypted")
+            why = "keys would travel unencrypted: use https://, or on a trusted network set LANGFUSE_ALLOW_HTTP=true"
+            return ServerReply(ExportResult.NOT_SENT, why)
         return delivery.ship(time.monotonic() + _LEASE_SECONDS)
     except OSError as error:
         return ServerReply(ExportResult.UNAVAILABLE, str(error))

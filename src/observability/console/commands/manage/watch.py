@@ -88,8 +88,8 @@ def alerts(
     elif rows:
         show(*_table(rows))
     else:
-        cure = "none were recorded so far" if is_there(path) else "run python -m src.observability watch to record them"
-        cprint(f"🤖 No incidents: {cure}", "cyan", file=sys.stderr)
+        cure = "none were recorded so far" if is_there(path) else "to watch for them: python -m src.observability watch"
+        cprint(f"🤖 No incidents; {cure}", "cyan", file=sys.stderr)
 
 
 def _has_journal(path: Path, once: bool) -> bool:
