@@ -41,7 +41,7 @@ def _load() -> None:
     except ModuleNotFoundError as error:
         _say(f"{error.name} is missing, calls are not recorded: pip install -r src/observability/requirements.txt")
     except Exception as error:  # noqa: BLE001 - failing telemetry is never an error of the trading code
-        _say(f"calls are not recorded: {type(error).__name__}. To turn observability off, set ENABLE_LANGFUSE=false")
+        _say(f"calls are not recorded: {type(error).__name__}; to find the cause: python -m src.observability doctor")
 
 
 def observe_script() -> None:

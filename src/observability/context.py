@@ -31,7 +31,7 @@ from .tracing import (
     use_prompt,
 )
 
-_VERSION = "Give use_prompt() a whole number as the version, for example `prompt.version`."
+_VERSION = "In the agent's code, pass use_prompt() a whole number as the version, such as 3 or `prompt.version`."
 
 
 class Cycle:
@@ -160,7 +160,7 @@ class ObservabilityContext:
             try:
                 number = None if name is None else int(str(version))
             except ValueError:
-                failures.note("prompt", f"version {version!r} of prompt {name!r} is not recorded", cure=_VERSION)
+                failures.note("prompt", f"prompt {name!r} is not linked: {version!r} is not a version", cure=_VERSION)
                 return
             use_prompt(None if name is None else str(name), number)
 

@@ -120,8 +120,8 @@ class LangFuseTracker:
         if not self._warned and not has_other and settings.missing_langfuse_keys():
             self._warned = True
             print_now(
-                "⚠️ LangFuse keys not found in .env - observability disabled: nothing is sent to LangFuse. Set"
-                " LANGFUSE_SECRET_KEY and LANGFUSE_PUBLIC_KEY. Calls are recorded in the local journal",
+                "⚠️ LangFuse keys not found in .env: calls are recorded in the local journal only. To send them to"
+                " LangFuse, set LANGFUSE_SECRET_KEY and LANGFUSE_PUBLIC_KEY",
                 "yellow",
             )
 

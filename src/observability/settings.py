@@ -159,7 +159,8 @@ def parse_host(name: str, text: str) -> str:
     value = text.strip().rstrip("/")
     if not _HOST.fullmatch(value):
         raise SettingError(
-            f"{name} must be an address like https://cloud.langfuse.com, without user, query or long path parts"
+            f"{name} must be an address like https://cloud.langfuse.com, without user name or ?query,"
+            " and with at most 19 characters between two slashes of the path"
         )
     return value
 
@@ -267,7 +268,7 @@ def parse_urls(name: str, text: str) -> tuple[str, ...]:
     """
     urls = tuple(filter(None, re.split(r"[\s,]+(?=[a-z][a-z0-9+.-]*://)|\s+|,$", text.strip(), flags=re.IGNORECASE)))
     if not all(re.match(r"[a-z][a-z0-9+.-]*://", url, re.IGNORECASE) for url in urls):
-        raise SettingError(f"{name} must be addresses of apprise like tgram://TOKEN/CHAT, separated by commas")
+        raise SettingError(f"{name} must be notification addresses like tgram://TOKEN/CHAT, separated by commas")
     return urls
 
 

@@ -41,4 +41,4 @@ def redacted(text: str) -> str:
         from .redaction import redact_line  # imported lazily, since many processes print nothing
 
         return redact_line(text)
-    return "[NOT RECORDED: redaction cannot be loaded]"
+    return "[message hidden: the part that removes secrets cannot be loaded]"

@@ -70,7 +70,7 @@ def test_a_test_message(webhook: Webhook, made: Journal) -> None:
     [
         ("OBSERVABILITY_ALERT_URLS", "nonsense://x", "channel 1 (nonsense) is not an address that apprise supports"),
         ("OBSERVABILITY_ALERT_URLS", "json://127.0.0.1:9", "`watch` has never run"),
-        ("OBSERVABILITY_ALERT_URLS", "trader@example.com", "OBSERVABILITY_ALERT_URLS must be addresses of apprise"),
+        ("OBSERVABILITY_ALERT_URLS", "trader@example.com", "OBSERVABILITY_ALERT_URLS must be notification addresses"),
         ("OBSERVABILITY_ALERT_QUIET", "22-7", "OBSERVABILITY_ALERT_QUIET must be hours like 22:00-07:00"),
         ("OBSERVABILITY_ALERT_QUIET", "22:00-07:00 Mars/Base", "OBSERVABILITY_ALERT_QUIET names an unknown time zone"),
         (

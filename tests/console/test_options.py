@@ -183,7 +183,10 @@ def _findings() -> list[Any]:
 NO_KEYS = "for Langfuse set LANGFUSE_SECRET_KEY and LANGFUSE_PUBLIC_KEY in .env"
 BOOLEAN = "ENABLE_LANGFUSE must be true or false (or 1/0, yes/no, on/off); it is set in the environment"
 NO_TLS = "http://langfuse.example.com has no TLS, so the keys would travel unencrypted: nothing is sent"
-NO_ADDRESS = "LANGFUSE_HOST must be an address like https://cloud.langfuse.com, without user, query or long path parts"
+NO_ADDRESS = (
+    "LANGFUSE_HOST must be an address like https://cloud.langfuse.com, without user name or ?query,"
+    " and with at most 19 characters between two slashes of the path"
+)
 SWAPPED = "LANGFUSE_PUBLIC_KEY holds a secret key: swap the secret and the public key in .env"
 KEYS = settings_for("https://langfuse.example.com")
 REASONS = {

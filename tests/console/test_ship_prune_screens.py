@@ -218,7 +218,7 @@ def test_doctor_of_what_is_wrong(journal: Journal) -> None:
    → for Langfuse set LANGFUSE_SECRET_KEY and LANGFUSE_PUBLIC_KEY in .env
 ⚠️ pending: 4 rows for the project of pk-lf-0123456789 at
    https://langfuse.example.com, which is not a configured destination
-   → to send them, set its keys and host in the environment of one run: python -m
+   → to send them, run once with its keys and host in the environment: python -m
    src.observability ship
 ⚠️ outcomes: 1 outcome of the last 7 days without a trace in this journal:
    deadbeef

@@ -206,7 +206,7 @@ def test_without_room_there_is_no_copy(
     with closing(migrated(filled, MOOD, GLAD)) as journal:
         assert {row["mood"] for row in journal.observations()} == {"glad"}
     assert migration.backups_of(filled) == []
-    assert "MB of free disk space are needed. The migration goes on." in capsys.readouterr().err
+    assert "MB of free disk space are needed. The journal is upgraded without it." in capsys.readouterr().err
 
 
 def test_columns_are_those_of_the_tables(path: Path) -> None:

@@ -238,7 +238,8 @@ def test_ctrl_c_while_the_end_waits_says_how_many_calls_are_lost(journal: Any) -
     assert status == 0
     assert took < 2
     assert errors == (
-        "⚠️ Observability: the shutdown was interrupted, observations are lost: 50. health() counts the losses.\n"
+        "⚠️ Observability: the shutdown was interrupted, observations are lost: 50."
+        " They will be missing from the journal; the agent is not affected.\n"
     )
 
 

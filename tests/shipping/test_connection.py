@@ -152,7 +152,7 @@ def test_an_answer_is_bounded(body: bytes, serve: Serve) -> None:
 )
 def test_what_is_not_http_is_an_error(head: bytes, serve: Serve) -> None:
     """If a server does not answer in HTTP, the ConnectionError names the host."""
-    with pytest.raises(ConnectionError, match=r"127.0.0.1 does not answer in HTTP"):
+    with pytest.raises(ConnectionError, match=r"the answer of 127.0.0.1 cannot be read"):
         get(serve(answering(head)))
 
 

@@ -82,7 +82,7 @@ def test_a_version_that_is_no_number_is_reported(langfuse: LangfuseServer, capfd
     ObservabilityContext.use_prompt("liquidation", "production")
     judge("now")
     assert prompts(langfuse) == {"now": None}
-    assert "Give use_prompt() a whole number" in capfd.readouterr().err
+    assert "pass use_prompt() a whole number" in capfd.readouterr().err
 
 
 def serve_prompts(server: HTTPServer) -> None:

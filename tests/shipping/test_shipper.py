@@ -365,7 +365,7 @@ def test_a_partial_success_is_split_until_the_refused_row_is_alone(
     LangFuseTracker().flush(20)  # its result is not tested: the shipper's thread may send the rows first
     assert states(journal) == {"shipped": 19, "rejected": 1}
     (row,) = [row for row in journal.observations() if row["state"] == "rejected"]
-    assert row["reason"] == "partial success: poison"
+    assert row["reason"] == "the server answered: poison"
 
 
 @pytest.mark.failures_expected

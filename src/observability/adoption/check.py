@@ -120,7 +120,7 @@ class _Source:
     def observation_by(self, hook: str) -> tuple[str | None, str]:
         """How a call is observed, and the reason if the line in `src/__init__.py` does not observe the call."""
         if hook not in _HOOKED:
-            return None, f"no hooks for {hook}"
+            return None, f"this package cannot observe {hook}"
         return ("by the line", "") if self.imports_src else ("only under run", "the file imports nothing from src")
 
     def _sdk(self, call: ast.Call, name: str) -> str | None:

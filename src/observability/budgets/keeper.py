@@ -205,7 +205,7 @@ class Keeper:
         return amount // call * call if call else 0.0
 
     def _ahead(self, index: int) -> float | None:
-        """The amount that this process will probably reserve in `_AHEAD_SECONDS`; None until its speed is measured."""
+        """The amount of a budget that this process will probably need in `_AHEAD_SECONDS`; None if not yet measured."""
         self._used[index] += self.gate.views[index].used
         per_second = self._own[index].after(-self._used[index])
         return None if per_second is None else per_second * _AHEAD_SECONDS

@@ -112,7 +112,7 @@ def _scores(trace_id: str, lines: Sequence[TradeLine], repeats: Repeats) -> "tup
         )
     if any(line.pnl_pct for line in lines):
         raise ValueError(
-            f"lines {_numbers(lines)} are for the same trace, and percents cannot be added: remove pnl_pct"
+            f"lines {_numbers(lines)} are for the same trace, and percents cannot be added: empty their pnl_pct"
         )
     total = math.fsum(float(usd.value) for usd, *_ in scores)
     return recording.scores_of_outcome(
@@ -124,7 +124,7 @@ def _scores_of_line(trace_id: str, line: TradeLine, lines: int) -> "tuple[Score,
     try:
         return recording.scores_of_outcome(trace_id, line.pnl_usd, line.pnl_pct, line.note)
     except ValueError as error:
-        raise ValueError(f"line {line.line}, for this trace, is wrong: {error}" if lines > 1 else str(error)) from None
+        raise ValueError(f"line {line.line}, of the same trace, is bad: {error}" if lines > 1 else str(error)) from None
 
 
 def _numbers(lines: Sequence[TradeLine]) -> str:

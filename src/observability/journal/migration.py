@@ -93,7 +93,7 @@ def _back_up(db: sqlite3.Connection, path: Path, number: int) -> None:
         _copy(db, path, draft)
         draft.replace(backup)
     except (OSError, sqlite3.Error) as error:
-        failures.note("backup", f"no backup of {path} was made: {error}", cure="The migration goes on.")
+        failures.note("backup", f"no backup of {path} was made: {error}", cure="The journal is upgraded without it.")
     for old in backups_of(path):
         if old != backup and (backup.exists() or old == draft):  # only the newest backup is kept
             old.unlink(missing_ok=True)

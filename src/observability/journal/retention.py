@@ -92,7 +92,7 @@ class Retention:
     def _count_lost(self, lost: int, what: str) -> None:
         type(self).deleted_pending += lost
         cure = (
-            "Raise OBSERVABILITY_MAX_MB if the journal is full, otherwise OBSERVABILITY_RETENTION_DAYS."
+            "To keep such rows longer, raise OBSERVABILITY_MAX_MB and OBSERVABILITY_RETENTION_DAYS in .env."
             " To see why they were not sent, run: python -m src.observability doctor."
         )
         failures.note("size limit", f"{what} ({lost})", cure=cure)

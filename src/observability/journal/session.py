@@ -42,7 +42,8 @@ class JournalSession:
     def _begin(self, path: Path) -> "tuple[Journal, ProcessLock]":
         if sqlite_forks.is_unsafe:
             why = f"this process was forked while its parent wrote to the journal, and records into its own file {path}"
-            failures.note("fork", why, cure="Start workers before the first model call, or use multiprocessing spawn.")
+            cure = 'Nothing is lost. To avoid this, start worker processes before the first model call or by "spawn".'
+            failures.note("fork", why, cure=cure)
         # Forks wait until `opening` is released: a child forked before `_lock` is set could not close the lock file.
         with sqlite_forks.opening:
             journal = Journal(path)

@@ -485,7 +485,8 @@ def _insert_row(db: sqlite3.Connection, statement: str, row: Row) -> None:
     try:
         db.execute(statement, row)
     except _REFUSED as error:
-        failures.note("refused row", f"SQLite rejected a row; a placeholder is stored: {type(error).__name__}: {error}")
+        why = f"SQLite rejected a row ({type(error).__name__}: {error}); a placeholder is stored in its place"
+        failures.note("refused row", why)
         db.execute(statement, _placeholder(row, error))
 
 

@@ -143,7 +143,7 @@ class Recorder:
             self._overdue = written
         if not self._failing:  # a failed write has been counted already
             late = f"a call returned before its row was on disk: the disk takes longer than {SYNC_SECONDS:g} s"
-            failures.note("sync", late, cure="The row stays queued; health() counts such calls among failures.")
+            failures.note("sync", late, cure="The row is written as soon as the disk allows.")
 
     def _request_flush(self) -> threading.Event:
         written = threading.Event()
@@ -202,7 +202,8 @@ class Recorder:
         if count:
             with self._dropping:
                 self.dropped += count
-            failures.note("dropped", f"{why}, observations are lost: {count}", cure="health() counts the losses.")
+            cure = "They will be missing from the journal; the agent is not affected."
+            failures.note("dropped", f"{why}, observations are lost: {count}", cure=cure)
 
     def _full(self) -> bool:
         return len(self._queue) >= MAX_QUEUED or self._queued_bytes >= MAX_QUEUED_BYTES
@@ -241,7 +242,7 @@ class Recorder:
             self._run()
         else:
             self._start_at = time.monotonic() + _RETRY_SECONDS
-            failures.note("start", f"recording cannot start now: {error}", cure="Calls stay queued; retrying.")
+            failures.note("start", f"recording cannot start now: {error}", cure="Until it can, calls stay in memory.")
 
     def _begin(self) -> None:
         with self._starting:  # wait: if SIGALRM interrupts `_start`, `_start` resets `_thread`, and this thread ends

@@ -104,7 +104,7 @@ def counts_thinking_beside(provider: str | None) -> bool:
 
 
 def add_buckets(first: Buckets, second: Buckets) -> Buckets:
-    """Add the token buckets of two calls."""
+    """Add the token counts of two calls, kind by kind."""
     return {name: first.get(name, 0) + second.get(name, 0) for name in {**first, **second}}
 
 

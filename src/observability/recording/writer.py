@@ -171,7 +171,7 @@ def _row_or_placeholder(observation: Observation) -> tuple[Row, list[Row]]:
         row = row_of(observation)
         return row, scores_of(observation, row)
     except Exception as error:  # noqa: BLE001 - arguments and answers may be anything
-        failures.note("row", f"an unreadable observation became a placeholder: {type(error).__name__}: {error}")
+        failures.note("row", f"a call is unreadable ({type(error).__name__}: {error}); a placeholder is stored for it")
         return placeholder_row(observation, error), []
 
 
@@ -188,7 +188,7 @@ def _journalled(destination: settings.AnyDestination | None) -> str | None:
         return None
     if not any(secret in destination.label for secret in secret_values()):
         return destination.label
-    message = f"{destination.label_settings} holds a secret: rows are not sent to that destination"
+    message = f"{destination.label_settings} contains a password or a secret key, so nothing is sent there"
     failures.note("destination", message, cure="Correct the setting in .env.")
     return None
 

@@ -38,7 +38,7 @@ class Form(NamedTuple):
         return letters.lower() if self.ignore_case else letters
 
     def letters_of(self, scan: Scan) -> list[bytes]:
-        """The letters and digits of the text, with and without escapes. The caller looks for `letters` in both."""
+        """The letters and digits of the text in `scan`, with and without escapes; `letters` is searched for in both."""
         return [view.lower() for view in scan.alnum] if self.ignore_case else [*scan.alnum]
 
 

@@ -227,8 +227,8 @@ def _reply_to_spans(response: Any) -> ServerReply:
         raise ValueError("the answer reports an error although its status is 200")
     partial = response.get("partialSuccess", response.get("partial_success")) or {}
     rejected = int(partial.get("rejectedSpans", partial.get("rejected_spans")) or 0)
-    message = partial.get("errorMessage", partial.get("error_message")) or "no reason given"
-    return _refusal(f"partial success: {message}") if rejected else _DELIVERED
+    message = partial.get("errorMessage", partial.get("error_message")) or "rejected without a reason"
+    return _refusal(f"the server answered: {message}") if rejected else _DELIVERED
 
 
 def _reply_to_events(response: Any) -> ServerReply:

@@ -82,7 +82,7 @@ class Connection:
         except BaseException as error:
             self.close()
             if isinstance(error, ValueError) and not isinstance(error, OSError):
-                raise ConnectionError(f"{self._host} does not answer in HTTP: {error}") from error
+                raise ConnectionError(f"the answer of {self._host} cannot be read: {error}") from error
             raise
         if not answer.is_whole or answer.headers.get("connection", "").lower() == "close":
             self.close()
@@ -198,7 +198,7 @@ class Connection:
         first, *lines = self._until(b"\r\n\r\n", _HEAD_BYTES).decode("latin-1").split("\r\n")
         status = re.match(r"HTTP/1\.[01] (\d{3})(?: |$)", first)
         if status is None:
-            raise ValueError("the first line of its answer has no status")
+            raise ValueError("its first line has no status")
         headers = {}
         for line in lines:
             name, _, value = line.partition(":")

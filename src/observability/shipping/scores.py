@@ -83,4 +83,4 @@ def _event(row: Row, body: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-_UNANSWERED = ServerReply(ExportResult.UNAVAILABLE, "Langfuse's answer has no reply for a score")
+_UNANSWERED = ServerReply(ExportResult.UNAVAILABLE, "Langfuse's answer does not say whether a score was accepted")

@@ -139,7 +139,7 @@ def _pending_for(row: Row) -> Finding:
     count = how_many(row["rows"], "row") + ("" if key else f" for {host}")
     if row["destination"] not in [to.label for to in settings.destinations()]:
         project = f"{count} for the project of {key} at {host}" if key else count
-        cure = "to send them, set its keys and host in the environment of one run: python -m src.observability ship"
+        cure = "to send them, run once with its keys and host in the environment: python -m src.observability ship"
         return warning("pending", f"{project}, which is not a configured destination", cure)
     age = time_range.now_ns() - row["oldest_ns"]
     what = f"{count}, the oldest from {duration(age)} ago"

@@ -70,7 +70,7 @@ WIDGETS = (
     Widget("Decisions over time", "scores-categorical", (("count", "count"),), "stringValue", (_ACTIONS,), _OVER_TIME,
            "Number of decisions by action"),
     Widget("Confidence", "scores-numeric", (("value", "histogram"),), None, (_CONFIDENCE,), "HISTOGRAM",
-           "Number of decisions by confidence, from 0 to 100"),
+           "Number of decisions at each confidence (0 to 100)"),
     Widget("Confidence by model", "scores-numeric", (("value", "avg"),), "observationModelName", (_CONFIDENCE,), _BARS,
            "Mean confidence, from 0 to 100"),
     Widget("Failures by agent", "observations", (("count", "count"),), "traceName", (_any_of("level", "ERROR"),), _BARS,

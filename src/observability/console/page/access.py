@@ -61,7 +61,7 @@ class Access:
         """The response to send instead of the page; None if the page may be sent."""
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
         if [value for name, value in headers if name == "host"] not in [[host] for host in self._hosts]:
-            return PlainTextResponse("This host name is not served here.\n", 421)
+            return PlainTextResponse("This host name is refused: open the address that `serve` printed.\n", 421)
         if scope["method"] not in ("GET", "HEAD"):
             return PlainTextResponse("This page is read-only.\n", 405)
         if tokens := parse_qs(scope["query_string"].decode("latin-1")).get("token"):

@@ -101,7 +101,7 @@ class _Search:
                 yield traces
         if self._rows_read > _MANY_ROWS:
             without = "without a search index: OBSERVABILITY_SEARCH is off, or the index cannot be opened"
-            how = "missing from the search index and added some to the index" if index else without
+            how = "not yet in the search index. Some are in it now, so the next search is faster" if index else without
             warn(f"🔎 Read {self._rows_read:,} rows {how}", "cyan")
 
     def _traces_of(self, index: SearchIndex | None, begin: int, end: int) -> set[str]:

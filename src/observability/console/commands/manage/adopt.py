@@ -17,6 +17,7 @@ from .confirmation import Yes, confirm
 
 _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 _ICONS = {"by the line": "✅", "only under run": "🤖", None: "❌"}
+_HOW = {"by the line": "through src/__init__.py", "only under run": "only with the command `run`", None: "not observed"}
 
 
 def adopt(
@@ -115,7 +116,7 @@ def _check(root: Path, as_json: bool) -> None:
 
 def _list(sites: list[adoption.CallSite]) -> None:
     for site in sites:
-        how = ": ".join(filter(None, (site.observed or "not observed", site.reason)))
+        how = ": ".join(filter(None, (_HOW[site.observed], site.reason)))
         print(f"{_ICONS[site.observed]} {site.file}:{site.line}  {site.call}  {how}")
     for folder in sorted({site.file.parent for site in sites}):
         _sum(str(folder), [site for site in sites if site.file.parent == folder])
@@ -125,7 +126,7 @@ def _list(sites: list[adoption.CallSite]) -> None:
 def _sum(name: str, sites: list[adoption.CallSite]) -> None:
     count = Counter(site.observed for site in sites)
     print(f"{name}: {how_many(len(sites), 'call site')}, {count['by the line']} observed through src/__init__.py, "
-          f"{count['only under run']} only under the command `run`, {count[None]} not observed")  # fmt: skip
+          f"{count['only under run']} only with the command `run`, {count[None]} not observed")  # fmt: skip
 
 
 def _fail(message: str) -> NoReturn:

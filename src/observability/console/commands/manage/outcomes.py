@@ -144,9 +144,8 @@ def _print_summary(trades: Trades, without_trade: int, dry_run: bool, as_json: b
         cprint(f"⚠️ {without_trade:,} of these traces have no valid BUY or SELL to evaluate", "yellow", file=sys.stderr)
     nothing = "" if good else "No outcome was recorded: "
     if bad:
-        cprint(
-            f"❌ {nothing}{how_many(bad, 'bad line')}. Correct the file, then import it again", "red", file=sys.stderr
-        )  # fmt: skip
+        cure = "Correct them, then import the whole file; no outcome is counted twice"
+        cprint(f"❌ {nothing}{how_many(bad, 'bad line')}. {cure}", "red", file=sys.stderr)
     elif not good:
         cprint(f"❌ {nothing}the file has no lines below its header", "red", file=sys.stderr)
 
