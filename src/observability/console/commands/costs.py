@@ -89,6 +89,6 @@ def _what_if(by: By, rows: Filter, name: str, limit: int | None, as_json: bool) 
 
 
 def _caveats(without_usage: int) -> Iterator[str]:
-    yield "A rough estimate: another model counts tokens differently, and gives different answers."
+    yield "Rough: another model counts tokens differently and gives other answers."
     if without_usage:
         yield f"Not included: {how_many(without_usage, 'call')} whose number of tokens is unknown."
