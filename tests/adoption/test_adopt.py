@@ -300,9 +300,8 @@ def test_check_fails_where_a_call_is_not_observed(repo: Callable[..., Path]) -> 
     (root / "src/agents/bot.py").write_text("import src, litellm\nlitellm.completion(model='m')\n", encoding="utf-8")
     ended = adopt(root, "--check")
     assert ended.exit_code == 1
-    assert (
-        "❌ src/agents/bot.py:2  litellm.completion  not observed: this package cannot observe litellm" in ended.stdout
-    )
+    how = "not observed: this package cannot observe litellm"
+    assert f"❌ src/agents/bot.py:2  litellm.completion  {how}" in ended.stdout
     total = "1 call site, 0 observed through src/__init__.py, 0 only with the command `run`, 1 not observed"
     assert f"total: {total}" in ended.stdout
     assert "This package is not installed there yet; to install it: " in ended.stderr

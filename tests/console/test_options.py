@@ -299,10 +299,8 @@ def test_one_is_no_plural_and_export_says_that_it_replaces(closed: Path, tmp_pat
 
 def test_ship_names_the_local_rows_that_it_leaves(closed: Path, langfuse: Any) -> None:
     """If no row is pending, `ship` prints how many rows were recorded without keys, and does not send them."""
-    assert (
-        run("ship").stdout.splitlines()[1]
-        == "🤖 100 rows from before Langfuse keys were set: --include-local sends them"
-    )
+    line = "🤖 100 rows from before Langfuse keys were set: --include-local sends them"
+    assert run("ship").stdout.splitlines()[1] == line
     result = json.loads(run("ship --json").stdout)
     assert result == {
         "host": settings.setting("LANGFUSE_HOST"), "delivered": 0, "refused": 0, "waiting": 0, "why": None,

@@ -78,10 +78,8 @@ async def test_a_stranger_gets_nothing(stranger: tuple[httpx.AsyncClient, str], 
 async def test_another_host_name_is_refused(browser: httpx.AsyncClient, host: str) -> None:
     """A web site whose name leads to this machine (DNS rebinding) gets nothing, even with the cookie."""
     answer = await browser.get("/", headers={"Host": host})
-    assert (answer.status_code, answer.text) == (
-        421,
-        "This host name is refused: open the address that `serve` printed.\n",
-    )
+    refusal = "This host name is refused: open the address that `serve` printed.\n"
+    assert (answer.status_code, answer.text) == (421, refusal)
 
 
 @pytest.mark.parametrize(

@@ -37,9 +37,7 @@ RULES = (
     Rule("unparsable", 0.4, "{bad} of {trials} cycles ended without a valid decision", floor=0.03),
     Rule("repeated", 0.9, "{bad} of {trials} answers were the same as the one before", floor=0.05),
     Rule("flips", 0.6, "{bad} of {trials} decisions reversed the position", floor=0.1),
-    Rule(
-        "slow", 0.6, "{bad} of {trials} calls took over {limit:.1f} s; a typical call took {typical:.1f} s", floor=0.1
-    ),
+    Rule("slow", 0.6, "a typical call takes {typical:.1f} s, but {bad} of {trials} took over {limit:.1f} s", floor=0.1),
 )
 RULE_NAMES = (
     *(rule.name for rule in RULES),

@@ -74,7 +74,7 @@ def _filter(
     action: Annotated[str | None, typer.Option(help="Only traces with this decision: BUY, SELL, NOTHING.")] = None,
     symbol: Annotated[str | None, typer.Option(help="Only traces with a decision on this symbol.")] = None,
     failed: Annotated[
-        bool, typer.Option("--failed", help="Only rows (commands `decisions` and `traces`: traces) with an error.")
+        bool, typer.Option("--failed", help="Only rows with an error; `decisions` and `traces` list traces with one.")
     ] = False,
     text: Annotated[
         str | None, typer.Option(help="Only traces with this text in a prompt, answer, reason or error.")

@@ -31,9 +31,7 @@ class By(str, Enum):
 _Group = TypeVar("_Group")
 Most = Annotated[
     int | None,
-    typer.Option(
-        "--limit", "-n", min=1, max=MAX_ROWS, help="Only the N costliest groups, or the latest N days or hours."
-    ),
+    typer.Option("--limit", "-n", min=1, max=MAX_ROWS, help="The N costliest groups, or the latest N days or hours."),
 ]
 WhatIf = Annotated[str | None, typer.Option(metavar="MODEL", help="Price the same tokens at this model's rates.")]
 
