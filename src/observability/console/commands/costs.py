@@ -87,6 +87,6 @@ def _what_if(by: By, rows: Filter, name: str, limit: int | None, as_json: bool) 
 
 
 def _caveats(without_usage: int) -> Iterator[str]:
-    yield "A rough estimate: other models count tokens differently and answer otherwise."
+    yield "A rough estimate: another model needs other tokens and gives other answers."
     if without_usage:
         yield f"Not included: {how_many(without_usage, 'call')} whose number of tokens is unknown."
