@@ -34,7 +34,7 @@ REPEATS = 5
 KB = 1_000
 SECRETS = {"OPENAI_KEY": "sk-proj-Zx81kQmN4vTr7LpB2yWc", "BIRDEYE_API_KEY": "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
            "LANGFUSE_SECRET_KEY": "sk-lf-3b1f2c4d-5e6f-4a7b-8c9d-0e1f2a3b4c5d"}  # fmt: skip
-# Secrets recognised by the text around them, as by scanners (gitleaks rules/generic.go), and forms of wallet keys.
+# Expressions for secrets that the text around them reveals (as in gitleaks rules/generic.go), and for wallet keys.
 _GENERIC = (
     r"(?i:[\w.-]{0,64}(?:key|secret|token|password|passwd|passphrase|pwd|mnemonic|dsn|credential)s?"
     r"[\"'`]?\s{0,8}(?::=|=>|=|:|is)\s{0,8}[\"'`]?[^\s\"'`,;]{8,256})",
@@ -90,7 +90,7 @@ ROWS: dict[str, Callable[[random.Random], str]] = {
 
 
 def mixed(size: int) -> str:
-    """A prompt of `size` characters: instructions and rows of the recorded feed."""
+    """Return a prompt of `size` characters: instructions, and rows of the recorded liquidations."""
     part = PROSE * 4 + FEED[:800]
     return (part * (size // len(part) + 1))[:size]
 
@@ -199,7 +199,7 @@ _GO_TEXT = re.compile(r"^\s*(?:`([^`]{16,})`|\"((?:[^\"\\\n]|\\.){16,})\"),\s*(?
 
 
 def _examples_in_yaml(file: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield each example with the secrets that the rule's expression finds in it: none if `re` cannot compile that."""
+    """Yield each example and the secrets that the rule's expression finds in it: no secrets if `re` rejects it."""
     import yaml  # an optional requirement
 
     for rule in (yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get("rules", []):
@@ -267,7 +267,7 @@ def recall(folder: Path) -> None:
 
 
 def _reason(example: str, secrets: tuple[str, ...]) -> str:
-    """Return why the example is not masked, or "" if it is: a marker is in the result, and not all its secrets are."""
+    """Return "" if redaction adds a marker and removes at least one of the known secrets, else why it did not mask."""
     masked = redact_text(example)
     is_left = secrets and all(masked.count(secret) >= example.count(secret) > 0 for secret in secrets)
     if "[REDACTED:" in masked and not is_left:

@@ -41,7 +41,7 @@ def configure(address: str, folder: str) -> None:
 
 
 def call_of(kind: str, library: str, address: str) -> Call:
-    """Return a call of this kind, traced by the library, which exports to the server at `address`."""
+    """Return a function that makes a call of this kind, traced by the library, which exports to `address`."""
     if library == OURS:
         return {"model": our_model, "function": our_function, "SDK": our_client}[kind]()
     plain = {"model": plain_model, "function": lambda: answer, "SDK": plain_client}[kind]()
@@ -49,12 +49,12 @@ def call_of(kind: str, library: str, address: str) -> Call:
 
 
 def answer(prompt: Any) -> str:  # noqa: ARG001 - a model has this parameter
-    """Answer at once; this is the decorated function."""
+    """Answer at once; the libraries trace this function."""
     return TEXT
 
 
 def our_function() -> Call:
-    """Return the function under `@observe_llm`."""
+    """Return `answer`, decorated with `@observe_llm`."""
     return observe_llm(name="llm_generation")(answer)
 
 
@@ -84,7 +84,7 @@ class OurModel(BaseModel):
         self.model_name = MODEL
 
     def is_available(self) -> bool:
-        """Always available."""
+        """Return True: the model is always available."""
         return True
 
     def generate_response(
@@ -110,17 +110,17 @@ def _through(model: Any) -> Call:
 
 
 def plain_model() -> Call:
-    """Return a call of the model without tracing."""
+    """Return a function that calls the model without tracing."""
     return _through(PlainModel())
 
 
 def our_model() -> Call:
-    """Return a call of `OurModel`."""
+    """Return a function that calls `OurModel`."""
     return _through(OurModel(None))
 
 
 def _completions() -> Any:
-    """Return the OpenAI SDK's completions, which answer without sending a request."""
+    """Return the OpenAI SDK's completions object, whose `create` answers without sending a request."""
     import openai
     from openai.types.chat import ChatCompletion
 
@@ -143,12 +143,12 @@ def _asking(create: Call) -> Call:
 
 
 def plain_client() -> Call:
-    """Return a call of an SDK's method without the hooks."""
+    """Return a function that calls an SDK's method without the hooks."""
     return _asking(partial(original_create(), _completions()))
 
 
 def our_client() -> Call:
-    """Return a call of an SDK's method with the hooks."""
+    """Return a function that calls an SDK's method with the hooks."""
     return _asking(_completions().create)
 
 
@@ -164,18 +164,18 @@ def original_create() -> Callable[..., Any]:
 
 
 def empty_method() -> dict[str, Call]:
-    """Return an empty method without and with the hook: a real method's time would hide the hook's."""
+    """Return functions that call an empty method without and with the hook: a real one's time would hide the hook's."""
     from src.observability.instrumentation.calls import sync_method
     from src.observability.instrumentation.sdks.openai import CHAT
 
     def create(**_: Any) -> None:
-        """Replaces the SDK's method."""
+        """Do nothing, in place of the SDK's method."""
 
     return {PLAIN: _asking(create), OURS: _asking(sync_method(CHAT)(create))}
 
 
 def in_span(plain: Call, address: str) -> Call:
-    """Return a call inside an OpenTelemetry SDK span with our attributes, exported in batches as OTLP."""
+    """Return a function that calls `plain` in an OpenTelemetry span with our attributes, exported in batches (OTLP)."""
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -203,7 +203,7 @@ def in_span(plain: Call, address: str) -> Call:
 
 
 def in_langfuse(plain: Call, address: str) -> Call:
-    """Return a call under Langfuse's `@observe`, with a tracer provider of its own."""
+    """Return a function that calls `plain` under Langfuse's `@observe`, which has a tracer provider of its own."""
     from langfuse import Langfuse, observe
     from opentelemetry.sdk.trace import TracerProvider
 

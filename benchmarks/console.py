@@ -29,7 +29,7 @@ COMMANDS = (
 
 
 def write(path: Path, stop: Event, waits: Any) -> None:
-    """Append a trace every 20 ms, like a busy agent; on request, send the longest append since the last request."""
+    """Append a trace every 20 ms; on request, send the seconds of the longest append since the last request."""
     journal = Journal(path)
     longest, seed = 0.0, 0
     while not stop.is_set():

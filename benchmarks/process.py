@@ -84,7 +84,7 @@ def _make(call: calls.Call, count: int, pace: float, flush: Callable[[], object]
 
 
 def in_process(library: str, address: str, count: int, pace: float, *options: str) -> Run:
-    """Run this module in a new process."""
+    """Run this module in a new process, and return the figures that it prints."""
     command = [sys.executable, "-m", __name__, library, address, str(count), str(pace), *options]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return dict(json.loads(done.stdout.splitlines()[-1]))

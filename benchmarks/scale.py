@@ -86,7 +86,7 @@ def simulated(machines: int, rows_a_second: float, capacity: float, rate: float,
 
 
 def bytes_of_a_row() -> tuple[float, float]:
-    """Return the bytes of an observation as JSON and as gzipped JSON; its input has 2,000 letters, its output 400."""
+    """Return an observation's size in bytes, as JSON and gzipped; its input has 2,000 characters, its output 400."""
     chance = random.Random(1)
     text = "".join(file.read_text(encoding="utf-8") for file in sorted((ROOT / "docs").glob("*.md")))
     rows = [{**row, "tags": []} for number in range(1, 101) for row in trace(chance, number * 10**9)[0]]

@@ -31,7 +31,7 @@ def _cpu(code: str) -> float:
 
 
 def imports(repeats: int) -> None:
-    """Measure the imports before an agent's first call."""
+    """Measure the imports and the `create_model` that an agent runs before its first call."""
     progress("imports")
     taken = import_milliseconds("import src", repeats * 3)
     line("import of the package, CPU", spread(taken, "ms", 0), target="≤ 60 ms")

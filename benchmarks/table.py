@@ -8,13 +8,13 @@ HEAD = "| measured | ours | beside | ratio | target |\n|---|---|---|---|---|"
 
 
 def spread(values: Sequence[float], unit: str = "", digits: int = 1) -> str:
-    """Return the median of some repeats, and the smallest and the largest repeat."""
+    """Return a text with the median of the repeats and, in brackets, the smallest and the largest."""
     low, median, high = (f"{of(values):.{digits}f}" for of in (min, statistics.median, max))
     return f"{median} ({low}–{high}){f' {unit}' if unit else ''}"
 
 
 def ratios(ours: Sequence[float], beside: Sequence[float]) -> str:
-    """Return our figures as multiples of the others', repeat by repeat."""
+    """Return a text with the spread of the ratios of our figures to the others', taken repeat by repeat."""
     return spread([one / other for one, other in zip(ours, beside, strict=True)], digits=2)
 
 

@@ -43,7 +43,7 @@ HEAVY = ("langfuse", "opentelemetry", "openai", "anthropic", "genai_prices", "pa
 
 
 def module_of(file: Path) -> str:
-    """The dotted name of a file: `src.a.b` for `src/a/b.py`, `src.a` for `src/a/__init__.py`."""
+    """Return the dotted name of a file: `src.a.b` for `src/a/b.py`, `src.a` for `src/a/__init__.py`."""
     return ".".join(file.relative_to(SRC.parent).with_suffix("").parts).removesuffix(".__init__")
 
 
@@ -73,13 +73,13 @@ class _Imports(ast.NodeVisitor):
 
 @cache
 def tree_of(file: Path) -> ast.Module:
-    """The syntax tree of a file."""
+    """Return the syntax tree of a file."""
     return ast.parse(file.read_text(encoding="utf-8"))
 
 
 @cache
 def imports(file: Path) -> frozenset[str]:
-    """Every module that a file imports, also inside functions."""
+    """Return every module that a file imports, also inside functions."""
     module = module_of(file)
     visitor = _Imports(module if file.name == "__init__.py" else module.rpartition(".")[0])
     visitor.visit(tree_of(file))
@@ -87,12 +87,12 @@ def imports(file: Path) -> frozenset[str]:
 
 
 def package_of(module: str) -> str:
-    """The part of the name below `src.observability`: the module's package (`journal`), or the module (`settings`)."""
+    """Return the third part of a dotted name: observability's package (`journal`) or top-level module (`settings`)."""
     return [*module.split("."), "", ""][2]
 
 
 def cycle_in(graph: dict[str, set[str]]) -> list[str]:
-    """A cycle in the graph; empty if there is none."""
+    """Return a cycle in the graph, or an empty list if there is none."""
     try:
         tuple(TopologicalSorter(graph).static_order())
     except CycleError as error:
@@ -110,7 +110,7 @@ def test_the_arrows_point_one_way() -> None:
 
 
 def test_the_package_imports_itself_relatively() -> None:
-    """The package imports itself by relative names, so that it works under any name in the operator's repo."""
+    """The package imports its own modules by relative names, so that the operator may give it another name."""
     for file in OBSERVABILITY.rglob("*.py"):
         for node in ast.walk(tree_of(file)):
             if isinstance(node, ast.ImportFrom):
@@ -120,7 +120,7 @@ def test_the_package_imports_itself_relatively() -> None:
 def test_there_are_no_circles() -> None:
     """No modules import each other in a circle, nor do packages, not even inside functions."""
     modules = {module: set(imports(file) & MODULES.keys() - {module}) for module, file in MODULES.items()}
-    for module, imported in modules.items():  # a module's imports of its own packages do not count
+    for module, imported in modules.items():  # imports of the packages that contain the module do not count
         imported -= {parent for parent in MODULES if module.startswith(f"{parent}.")}
     assert cycle_in(modules) == []
     packages: dict[str, set[str]] = {}
@@ -160,7 +160,7 @@ def test_a_library_has_one_home(library: str) -> None:
 
 
 def files_of_map(root: str) -> dict[str, str]:
-    """Return CLAUDE.md's lines about the tree of `root`, by path; a folder's path ends with a slash."""
+    """Return CLAUDE.md's line for each path in the tree of `root`; a folder's path ends with a slash."""
     tree = re.search(rf"^```\n{root}/\n(.*?)^```", MAP.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     assert tree, f"CLAUDE.md has no tree of {root}/"
     lines, folders = {}, [f"{root}/"]
@@ -173,7 +173,7 @@ def files_of_map(root: str) -> dict[str, str]:
 
 
 def paths_on_disk(root: str) -> set[str]:
-    """The paths under `root` that need a line in CLAUDE.md: all but data, caches, `__init__.py` and `fleet/repo`."""
+    """Return the paths under `root` that CLAUDE.md must list: all but data, caches, `__init__.py` and `fleet/repo`."""
     paths = {f"{path.relative_to(settings.REPO_ROOT)}{'/' * path.is_dir()}" for path in (SRC.parent / root).rglob("*")}
     return {
         path
@@ -220,7 +220,7 @@ def test_every_setting_is_in_env_example() -> None:
 
 
 def modules_after(code: str) -> set[str]:
-    """The top-level modules that a new process has loaded after running `code`."""
+    """Return the top-level modules that a new process has loaded after running `code`."""
     program = f"import sys, json\n{code}\nprint(json.dumps(sorted(sys.modules)))"
     ended = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=settings.REPO_ROOT, timeout=60
@@ -266,7 +266,7 @@ def test_what_is_printed_with_anything_put_into_it_is_redacted() -> None:
 
 @pytest.mark.slow
 def test_what_we_say_at_the_start_loads_no_redaction(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The line printed at start-up if no keys are set is a constant, so that redaction is not loaded to print it."""
+    """If no keys are set, a constant line says so at start-up, so that redaction is not loaded to print it."""
     code = "from src.models.model_factory import ModelFactory\nassert 'src.observability.redaction' not in sys.modules"
     assert "termcolor" in modules_after(code)
 

@@ -220,7 +220,7 @@ def test_a_number_is_finite_and_not_negative() -> None:
 
 @pytest.mark.parametrize("name", ["OBSERVABILITY_MAX_MB", "OBSERVABILITY_RETENTION_DAYS"])
 def test_a_limit_of_0_deletes_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """0 may be meant as "no limit": it is reported, and the default applies."""
+    """A limit of 0, which may be meant as "no limit", is reported as malformed, and the default applies."""
     monkeypatch.setenv(name, "0")
     assert settings.setting(name) == settings.SETTINGS[name][1]
     assert settings.malformed() == [f"{name} must be a number above 0"]
@@ -235,7 +235,7 @@ def test_an_endless_wait_overflows_no_clock(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_patched_flag_ends_with_its_patch() -> None:
-    """Recording is off while the flag is patched to False, and on again afterwards."""
+    """Recording is off while `ENABLE_LANGFUSE` is patched to False, and on again afterwards."""
     with patch.object(config, "ENABLE_LANGFUSE", False):
         assert not settings.recording().on
     assert settings.recording().on

@@ -1,4 +1,4 @@
-"""Tests of tool calls and their results: the journal has the provider's form, Langfuse gets a form that it shows."""
+"""Tests of tool calls and results: the journal keeps the provider's form, Langfuse gets a form that it can show."""
 
 import base64
 import json
@@ -21,7 +21,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(992)
 
 
 def generation(langfuse: LangfuseServer) -> ReceivedSpan:
-    """Return the one received generation."""
+    """Return the span of the only generation that the Langfuse server received."""
     assert LangFuseTracker().flush(10)
     (span,) = [span for span in langfuse.spans if span.attributes[Names.OBSERVATION_TYPE] == "generation"]
     return span
@@ -82,7 +82,7 @@ def assert_is_conversation(messages: list[dict[str, Any]], *, call_id: str | Non
 
 
 def test_results_of_tools_are_answers_to_their_calls(play: Any, langfuse: LangfuseServer) -> None:
-    """A prompt with a tool's result shows question, call and result, with the SDKs of OpenAI and Anthropic."""
+    """If a prompt to OpenAI or Anthropic holds a tool's result, Langfuse gets the question, the call and the result."""
     provider, _ = play("openai", "answer")
     client = openai.OpenAI(api_key=KEY, base_url=play.url + "/v1", max_retries=0)
     client.chat.completions.create(model="gpt-5-mini", messages=TOOL_CALLS["openai"]["result"])
@@ -111,7 +111,7 @@ def test_other_apis_tool_calls(api: str, langfuse: LangfuseServer, httpserver: H
 
 
 def test_text_beside_a_result_is_kept() -> None:
-    """A message with a tool's result and text becomes the result and, after it, a message with the text."""
+    """If a message holds a tool's result and text, Langfuse gets two messages: first the result, then the text."""
     parts = [{"type": "tool_result", "tool_use_id": "call_1", "content": "filled"}, {"type": "text", "text": "Longs?"}]
     assert json.loads(shown_prompt(json.dumps([{"role": "user", "content": parts}]))) == [
         {"role": "tool", "tool_call_id": "call_1", "content": "filled"},

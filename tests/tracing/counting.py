@@ -37,7 +37,7 @@ class _Began(threading.local):
     at = 0.0  # the thread's CPU seconds at its last profiler event
 
 
-_GIVING = ("sqlite3", "zlib")  # modules whose C code releases the GIL, as do RE2's functions, named `PyCapsule…`
+_GIVING = ("sqlite3", "zlib")  # modules whose C code releases the GIL; RE2's functions, named `PyCapsule…`, do so too
 
 
 @contextmanager

@@ -26,13 +26,13 @@ signal = ObservabilityContext.add_trading_signal
 
 @observe_llm(name="llm_generation")
 def ask(prompt: str = "What now?") -> str:
-    """Make a model call."""
+    """Answer as a model would, without calling one."""
     return "BUY"
 
 
 @observe_llm(as_type="tool")
 def look_up() -> None:
-    """Make a tool call."""
+    """Do nothing, in place of a tool."""
 
 
 def by_name(rows: list[dict[str, Any]], name: str) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def agent_file(tmp_path: Path) -> Callable[[str, str], Any]:
 
 
 def test_a_signal_in_a_cycle_is_its_output_an_event_tags_and_scores(journal: Any) -> None:
-    """A signal in a cycle is the output of the cycle, and an event below the cycle with the signal's metadata."""
+    """A signal in a cycle becomes the cycle's output, and a child event with metadata and tags; it also gets scores."""
     with ObservabilityContext.agent_cycle("WhaleAgent", "whale", {"oi_usd": 5}, exchange="hyperliquid") as cycle:
         signal("sell", "85%", "Whales leave", "ETH", leverage=3)
     root, event = journal.observations()
@@ -232,7 +232,7 @@ def test_an_exception_ends_its_cycle(journal: Any) -> None:
 
 @pytest.mark.parametrize(("answers", "level"), [(("BUY", None), "ERROR"), ((None, "BUY"), "DEFAULT")])
 def test_a_cycle_fails_with_its_last_call(answers: tuple[str | None, ...], level: str, journal: Any) -> None:
-    """A cycle without a result has failed if its last call failed, although the agent has caught the exception."""
+    """A cycle without a result gets the level ERROR if its last call failed, even if the agent caught the exception."""
 
     @observe_llm
     def asks(answer: str | None) -> str:
@@ -384,7 +384,7 @@ def test_a_call_while_opentelemetry_is_being_imported(journal: Any, monkeypatch:
 
 @pytest.mark.skipif(sys.version_info >= (3, 14), reason="3.14 can inherit context by itself")
 def test_a_subclass_of_thread_with_its_own_run_is_carried_too(journal: Any) -> None:
-    """A thread belongs to the cycle that starts it even if its class overrides `run`, as the agents' listeners do."""
+    """A thread whose class overrides `run`, as the agents' listeners do, belongs to the cycle that starts it."""
 
     class Listener(threading.Thread):
         def run(self) -> None:
@@ -413,7 +413,7 @@ def _fail() -> None:
 
 @pytest.mark.parametrize("cycle", [_decide, _fail])
 def test_an_alarm_at_any_line_leaves_no_cycle_open(cycle: Callable[[], None], journal: Any) -> None:
-    """If an agent's SIGALRM handler raises at any line of ours, no cycle stays open: the next cycle is a new trace."""
+    """If an agent's SIGALRM handler raises at any line of the tracing code, no cycle stays open."""
     cycle()
     number, left = 0, []
     with alarms():

@@ -107,7 +107,7 @@ def test_what_the_function_does_with_its_options_is_not_recorded(journal: Any) -
 
 
 def test_the_flag_is_read_on_every_call(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The flag is read at every call: while it is off, calls are not recorded."""
+    """`ENABLE_LANGFUSE` is read at every call: while it is off, calls are not recorded."""
     monkeypatch.setenv("ENABLE_LANGFUSE", "false")
     assert add(1) == 3
     assert journal.observations() == []
@@ -220,7 +220,7 @@ class Hostile:
     ids=lambda value: type(value).__name__,
 )  # fmt: skip
 def test_whatever_is_passed_the_call_goes_on_and_is_recorded(value: Any, journal: Any) -> None:
-    """No argument or result makes the tracing raise or lose the observation."""
+    """Whatever a function is given or returns, the tracing raises nothing and records the call."""
     if isinstance(value, dict) and "self" in value:
         value["self"] = value
 
@@ -236,7 +236,7 @@ def test_whatever_is_passed_the_call_goes_on_and_is_recorded(value: Any, journal
 
 @pytest.fixture(params=["no OpenTelemetry", "OpenTelemetry in use"])
 def with_and_without_opentelemetry(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run the test twice: without and with a tracer provider of the application."""
+    """Run the test twice: without an OpenTelemetry tracer provider, and with one that the application has set."""
     if request.param == "OpenTelemetry in use":
         from opentelemetry import trace
         from opentelemetry.sdk.trace import TracerProvider
@@ -246,7 +246,7 @@ def with_and_without_opentelemetry(request: pytest.FixtureRequest, monkeypatch: 
 
 @pytest.mark.usefixtures("with_and_without_opentelemetry")
 def test_a_coroutine_that_is_closed_from_another_context(journal: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """If a coroutine is closed in another context, as by the garbage collector, it is recorded without an error."""
+    """A coroutine that is closed in another context, as by garbage collection, gets the level WARNING and no log."""
     waiting = aadd(1)
     contextvars.copy_context().run(waiting.send, None)
     waiting.close()
@@ -257,7 +257,7 @@ def test_a_coroutine_that_is_closed_from_another_context(journal: Any, caplog: p
 @pytest.mark.slow
 @pytest.mark.usefixtures("with_and_without_opentelemetry")
 def test_what_was_recorded_is_let_go_of_without_the_garbage_collector(journal: Any) -> None:
-    """Prompts and answers are freed once they are journalled: there is no cycle of references."""
+    """Observations are freed once they are journalled, without the garbage collector: none refers back to itself."""
     seen: list[weakref.ref[Any]] = []
 
     @observe_llm(name="llm_generation")
@@ -533,7 +533,7 @@ async def _read(pieces: AsyncGenerator[Any, Any]) -> list[Any]:
     [lambda: add(1), lambda: asyncio.run(aadd(1)), lambda: list(count(1)), lambda: asyncio.run(_read(acount(1)))],
 )
 def test_an_alarm_at_any_line_leaves_nothing_running(call: Any, journal: Any) -> None:
-    """If an agent's SIGALRM handler raises at any line of ours, no observation stays open."""
+    """If an agent's SIGALRM handler raises at any line of the tracing code, no observation stays open."""
     call()
     number, left = 0, []
     with alarms():

@@ -31,12 +31,12 @@ WORK = ("json", "redaction", "sqlite3", "inspect", "rows", "sink", "journal", "p
 
 @observe_llm(name="llm_generation")
 def ask(prompt: str, temperature: float = 0.3) -> str:
-    """Make a model call that answers at once."""
+    """Answer at once, in place of a model."""
     return "BUY"
 
 
 class Quick(BaseModel):
-    """A provider's model that answers at once, with the metadata of `BaseModel`'s calls."""
+    """A model that answers at once and, like the providers' models, records metadata in every call."""
 
     model_type = "openai"  # type: ignore[assignment]
 
@@ -45,7 +45,7 @@ class Quick(BaseModel):
         self.model_name = "gpt-4o-mini"
 
     def is_available(self) -> bool:
-        """Always available."""
+        """Return True: the model is always available."""
         return True
 
     def generate_response(
@@ -69,7 +69,7 @@ def create(**_: Any) -> SimpleNamespace:
 
 @pytest.fixture
 def calls_of_one(journal: Any) -> Any:
-    """Counts the function calls of one traced call, without one-time work.
+    """Return a function that counts the function calls of one traced call, after all one-time work is done.
 
     The call runs in a thread of its own: the search for the calling agent walks up the stack, and pytest's stack has 40
     frames."""

@@ -165,7 +165,7 @@ def test_a_call_runs_no_code_of_its_arguments_or_answer(journal: Any) -> None:
 
 
 def test_an_owners_properties_are_not_read(journal: Any) -> None:
-    """A property with a side effect, such as a round robin, is not read."""
+    """A property with a side effect, such as naming another model at each read, is not read by the tracing."""
 
     class Robin:
         reads = 0
@@ -219,7 +219,7 @@ def test_an_answer_is_read_from_its_fields() -> None:
 
 
 class Tool:
-    """An object that a call returns, but no model's answer; its class has a default for `content`."""
+    """An object that a call returns; its class's default for `content` does not make it a model's answer."""
 
     content = None
 
@@ -352,7 +352,7 @@ def test_a_cycle_that_is_closed_in_another_context_ends(journal: Any) -> None:
 
 @pytest.mark.parametrize("capture_output", [True, False])
 def test_an_endless_stream_is_kept_in_part(capture_output: bool, journal: Any) -> None:
-    """A stream is kept up to a million characters, less the last few (perhaps half a secret); the rest is counted."""
+    """A long stream is recorded up to a million characters, followed by the number of pieces that are left out."""
 
     @observe_llm(as_type="tool", capture_output=capture_output)
     def prices() -> Iterator[str]:
