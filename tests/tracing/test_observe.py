@@ -246,7 +246,7 @@ def with_and_without_opentelemetry(request: pytest.FixtureRequest, monkeypatch: 
 
 @pytest.mark.usefixtures("with_and_without_opentelemetry")
 def test_a_coroutine_that_is_closed_from_another_context(journal: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """A coroutine that is closed in another context, as by garbage collection, gets the level WARNING and no log."""
+    """If the garbage collector closes a coroutine in another context, its level is WARNING, and nothing is logged."""
     waiting = aadd(1)
     contextvars.copy_context().run(waiting.send, None)
     waiting.close()
