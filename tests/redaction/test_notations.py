@@ -1,4 +1,4 @@
-"""The notations in which prompts, answers, errors, logs, code and commands carry a key."""
+"""Tests that keys and passwords are masked in every notation of prompts, answers, errors, logs, code and commands."""
 
 import base64
 import random
@@ -382,7 +382,7 @@ def test_a_key_that_looks_public_is_known_by_its_name() -> None:
 
 
 def test_a_key_in_hex_is_known_by_the_secret_beside_it() -> None:
-    """A `key` in hex is masked only beside an exchange's `secret`. A password like a ticker symbol is masked too."""
+    """A hex value named `key` is masked only beside a `secret`. A password like a ticker symbol is masked."""
     make = random.Random("pair")
     key, secret, named = _hex(make, 16), KEYS["64 letters and digits"](make), "[REDACTED:named-secret]"
     assert redact_text(f"key: {key}, secret: {secret}") == f"key: {named}, secret: {named}"

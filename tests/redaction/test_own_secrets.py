@@ -112,7 +112,7 @@ def test_what_was_clean_is_masked_once_it_is_a_secret(monkeypatch: pytest.Monkey
 
 
 def test_numbers_of_a_table_are_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A secret that is a number is masked only in one piece: the same digits in two neighbouring table cells stay."""
+    """If a secret is a number, its digits are masked only where they stand together, not split over two table cells."""
     monkeypatch.setenv("PIN_TOKEN", "1234567890123")
     assert redact_text("| 12345.67 | 890123 |") == "| 12345.67 | 890123 |"
 
@@ -145,14 +145,14 @@ def test_each_of_several_keys_is_a_secret(monkeypatch: pytest.MonkeyPatch) -> No
     ],
 )
 def test_the_credential_of_an_address_is_a_secret(value: str, quoted: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both the whole address and the credential alone are masked; the name of the network (`mainnet-beta`) is not."""
+    """If a variable holds a URL with a credential, the URL and the credential are masked; a network's name stays."""
     monkeypatch.setenv("SOLANA_NODE", value)
     assert redact_text(f"for {value} there") == f"for {MASK} there"
     assert redact_text(f"for {quoted} on mainnet-beta") == f"for {MASK} on mainnet-beta"
 
 
 def test_each_of_several_addresses_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a list of addresses, only the credentials are secrets. An invalid address is masked as a whole."""
+    """If a variable lists URLs, only their credentials are secrets. An invalid URL is masked as a whole."""
     public = "https://api.mainnet-beta.solana.com"
     monkeypatch.setenv("RPC_URLS", f"{public},https://rpc.example/?api-key=zzzz-9999-keyval")
     assert redact_text(f"{public} or zzzz-9999-keyval") == f"{public} or {MASK}"
@@ -194,7 +194,7 @@ def test_a_variables_name_may_mark_an_address(address: str) -> None:
 
 
 def test_a_key_in_hex_is_masked_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A key in hex is masked with and without 0x, in capitals and in small letters; a letter beside it stays."""
+    """A key in hex is masked with and without 0x, in upper and lower case. Letters that touch a secret stay."""
     key = "7c9f3e5a1b9f3e5a1b9f3e5a1b9f3e5a1b"
     monkeypatch.setenv("WALLET_PK", f"0x{key}")
     assert redact_text(f"see {key}, {key.upper()} or 0x{key}") == f"see {MASK}, {MASK} or {MASK}"
@@ -216,7 +216,7 @@ def test_clean_texts_are_remembered_up_to_a_bound(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_number_that_a_key_has_is_left_to_it() -> None:
-    """Dictionary keys that get the same marker are numbered, but no number is used that an existing key already has."""
+    """Dictionary keys that get the same marker are numbered; a number that another key already has is skipped."""
     three = {SECRET: [1.5], f"{MASK} (2)": [2.5], SECRET.encode(): [3.5]}
     assert list(redact(three).values()) == list(three.values())
 
@@ -253,7 +253,7 @@ ACCEPTED = {
 @needs_re2
 @cases("pattern", REFUSED)
 def test_a_refused_pattern_is_named_with_the_reason(pattern: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error names the refused pattern and the reason. No text is recorded until the pattern is corrected."""
+    """If a pattern is refused, the error names it and the reason. No text is recorded until it is corrected."""
     monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", pattern)
     with pytest.raises(settings.SettingError, match=REFUSED[pattern]) as error:
         check_patterns()
@@ -274,7 +274,7 @@ def test_patterns_without_their_library_are_refused(monkeypatch: pytest.MonkeyPa
 @needs_re2
 @cases("pattern", ACCEPTED)
 def test_an_ordinary_pattern_is_accepted_and_masks(pattern: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A match is masked in long texts too, even across the border of two parts that are searched separately."""
+    """Long texts are searched in parts: a match of the pattern is masked even across the border of two parts."""
     monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", pattern)
     check_patterns()
     for before in (0, 1, 2040, 4090, 10_000):

@@ -39,7 +39,7 @@ from tests.redaction import corpus as corpus
 from tests.redaction.corpus import CONTEXTS, FEED, LANGUAGES, PLACED, SECRETS, look_alikes, phrase
 
 needs_re2 = pytest.mark.skipif(rules.re2 is None, reason="google-re2 is not installed")
-NOT_GENERATED = {"operator", "own-secret"}  # rules for the operator's own values, which the corpus lacks
+NOT_GENERATED = {"operator", "own-secret"}  # rules for values of the operator, of which the corpus has none
 
 
 def assert_gone(secret: str, done: str) -> None:
@@ -176,7 +176,7 @@ def test_the_password_of_a_database_is_found(scheme: str) -> None:
 
 @cases("kind", corpus.KEYS)
 def test_a_key_is_known_by_its_name_in_any_notation(kind: str) -> None:
-    """A key under a secret's name is masked in Markdown, YAML, TOML, tables, prose, headers, cookies, URLs, shells."""
+    """A key after a secret's name is masked in Markdown, YAML, TOML, tables, prose, headers, cookies, URLs, shells."""
     make = random.Random(kind)
     for notation in corpus.KEY_NOTATIONS:
         for number in range(8):
@@ -193,7 +193,7 @@ def _filled(notation: str, letter: str, secret: str) -> str:
 
 @cases("password", corpus.PASSWORDS)
 def test_a_password_is_known_by_its_name_in_any_notation(password: str) -> None:
-    """A password under a password's name is masked in every notation, even inside an error message."""
+    """A password after a name such as `password` is masked in every notation, even inside an error message."""
     for notation in corpus.PASSWORD_NOTATIONS:
         text = _filled(notation, "P", password)
         for written in (text, f"login failed: {text}", f"{text}\nnext line"):
@@ -231,7 +231,7 @@ def test_quotes_in_a_value_do_not_end_it(password: str) -> None:
 @cases("kind", corpus.KEYS)
 @cases("notation", corpus.LIST_NOTATIONS)
 def test_the_items_of_a_list_are_known_by_its_name(notation: str, kind: str) -> None:
-    """A list under a secret's name is masked in JSON, nested JSON and Python, on one line or more; other text stays."""
+    """A list after a secret's name is masked in JSON, nested JSON and Python, on one line or more; other text stays."""
     make = random.Random(notation + kind)
     for _ in range(8):
         secrets = [corpus.KEYS[kind](make) for _ in range(3)]
@@ -242,7 +242,7 @@ def test_the_items_of_a_list_are_known_by_its_name(notation: str, kind: str) -> 
 
 
 def test_lists_that_are_no_secret_stay() -> None:
-    """Lists of tickers, addresses, hashes and numbers under a name with `key` or `token` are not masked."""
+    """Lists of tickers, addresses, hashes and numbers after a name with `key` or `token` are not masked."""
     make = random.Random("lists")
     for template in corpus.LISTS:
         text = corpus.sentence(make, template)
@@ -342,7 +342,7 @@ def test_a_solana_key_is_found_in_any_notation_of_its_bytes(notation: str) -> No
 
 
 def test_a_solana_key_as_data_is_found() -> None:
-    """A Solana key is masked as bytes, as a dict, or as a list of numbers or numeric strings; an invalid key is not."""
+    """A Solana key given as bytes, a dict, or a list of numbers or numeric strings is masked; an invalid key is not."""
     raw = corpus.solana(random.Random(3))
     key = list(raw)
     redact(list(map(str, range(256))))  # redaction now remembers the texts "0" to "255" as clean
@@ -406,7 +406,7 @@ def test_a_hash_beside_talk_of_keys_stays() -> None:
 
 
 def test_an_evm_key_as_data_is_found() -> None:
-    """An EVM key is masked under the name of a key field, and as an account's `key`; hashes and storage keys stay."""
+    """An EVM key is masked in fields named like a key, and in `key` beside `address`; hashes and storage keys stay."""
     secret = "0x" + "".join(random.Random(9).choices("0123456789abcdef", k=64))
     for name in corpus.EVM_FIELDS:
         assert secret not in str(redact({name: secret}))
@@ -537,7 +537,7 @@ anything = st.recursive(
 @settings(deadline=None)
 @given(anything)
 def test_it_never_raises_and_is_idempotent(value: Any) -> None:
-    """Any value is accepted; redacting the result again changes nothing."""
+    """Redaction accepts any value without an exception; redacting the result again changes nothing."""
     done = redact(value)
     assert repr(redact(done)) == repr(done)
 
@@ -599,8 +599,8 @@ def seconds(text: str, enough: float) -> float:
 @pytest.mark.slow
 @pytest.mark.parametrize("repeated", _REPEATED)
 def test_no_repetition_takes_more_than_its_time(repeated: str) -> None:
-    """Repetitions and near-matches take at most three seconds per megabyte, even on a busy machine. `make
-    bench-redaction` measures the exact time."""
+    """Redacting repetitions and near-matches takes at most three seconds per megabyte, even on a busy machine.
+    `make bench-redaction` measures the exact time."""
     assert seconds(repeated * (100_000 // len(repeated)), enough=0.3) < 0.3
 
 
@@ -621,7 +621,7 @@ def test_a_megabyte_of_a_repetition_takes_no_more_than_its_time(repeated: str) -
 
 
 def test_a_name_in_bytes_names_too() -> None:
-    """A value after a secret's name is masked if the name is given as bytes, as in some clients' headers."""
+    """A value after a secret's name is masked even if the name is given as bytes, as in some clients' headers."""
     assert redact([b"pwd", b"\0"]) == ["pwd", "[REDACTED:named-secret]"]
     assert redact((b"passwort", "0p")) == ("passwort", "[REDACTED:named-secret]")
 

@@ -1,4 +1,4 @@
-"""Tests of the prefilter, whose hints decide which rules run: no secret is missed, and ordinary rows run no rule."""
+"""Tests of the prefilter, whose hints decide which rules run: no secret is missed; on ordinary rows, no rule runs."""
 
 import os
 import random
@@ -31,7 +31,7 @@ def _texts() -> Iterator[str]:
 
 
 def _values() -> Iterator[Any]:
-    """Yield values in each of which a secret is spread over several texts."""
+    """Yield values that each contain one secret, split over several texts."""
     make = random.Random("spread")
     filling = "Longs of 12,345,678 USD were liquidated on BTC; the price is 97,123.5. " * 20
     for text in (SECRET, *(corpus.phrase(make, language, 256) for language in corpus.LANGUAGES)):
@@ -78,7 +78,7 @@ ROWS: dict[str, Callable[[int], list[Any]]] = {
 @needs_re2
 @pytest.mark.parametrize("kind", ROWS)
 def test_an_ordinary_row_is_read_once(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The prefilter searches a row's texts at once. Names and dict keys that all rows have are searched only once."""
+    """The prefilter searches a row's texts together. Names and dict keys that every row repeats are searched once."""
     searches: set[bytes] = set()
     matches = rules.Prefilter.matches
     monkeypatch.setattr(rules.Prefilter, "matches", lambda self, views: searches.update(views) or matches(self, views))

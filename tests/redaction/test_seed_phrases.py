@@ -1,4 +1,4 @@
-"""Tests that seed phrases are masked in any notation, in one text or spread over data, and that look-alikes are not."""
+"""Tests that seed phrases are masked in any notation, in one text or over several, and that look-alikes are not."""
 
 import itertools
 import json
@@ -100,8 +100,8 @@ def _different(make: random.Random, language: str, strength: int) -> Words:
 @pytest.mark.slow
 @pytest.mark.parametrize("form", DATA)
 def test_a_phrase_is_found_that_is_spread_over_data(form: str) -> None:
-    """A seed phrase is masked if each item, row, message or key holds one or more of its words. The result has the same
-    shape, and redacting it again changes nothing."""
+    """A seed phrase that is split over items, rows, messages or keys, a word or more in each, is masked. The result has
+    the same shape, and redacting it again changes nothing."""
     make = random.Random(form)
     for language, strength in itertools.product(LANGUAGES, (128, 192, 256)):
         words = _different(make, language, strength)
@@ -213,7 +213,7 @@ COLUMNS = ("long", "short", "trade", "hold", "sell", "price", "limit")
 
 @pytest.mark.slow
 def test_columns_of_the_market_stay() -> None:
-    """Columns of seven trading words stay: all are BIP-39 words, but a phrase has at least eight different words."""
+    """Columns of only seven different BIP-39 words stay: a seed phrase has at least eight different words."""
     make = random.Random("columns")
     for _ in range(200):
         rows = [{"side": make.choice(COLUMNS), "order": make.choice(COLUMNS), "qty": at} for at in range(40)]

@@ -45,7 +45,7 @@ class Watch:
         return os.pread(written, os.fstat(written).st_size, 0).count(b"\n")
 
     def kept_waiting_ns(self, since: int, until: int) -> int:
-        """Return for how many nanoseconds, between two monotonic times, a process that wanted to run had to wait."""
+        """Return for how many nanoseconds between two monotonic times the machine kept processes waiting."""
         return sum(max(min(ran, until) - max(wanted, since), 0) for wanted, ran in self._waits)
 
 

@@ -1,4 +1,4 @@
-"""Records the calls of a fleet's whole day without pauses: `python -m tests.runtime.day_worker OBSERVATIONS`.
+"""Records a fleet's calls of a whole day at full speed: `python -m tests.runtime.day_worker OBSERVATIONS`.
 
 The calls come as fast as the recorder and the shipper can take them. Prints the process's memory, threads and file
 handles as JSON.
@@ -27,7 +27,7 @@ MOST_PENDING = 20_000
 
 @observe_llm(name="llm_generation")
 def ask(prompt: str, temperature: float = 0.3) -> str:
-    """Make a model call that answers at once."""
+    """Stand in for a model that answers at once."""
     return "NOTHING\nNo clear edge\nConfidence: 40%"
 
 

@@ -57,7 +57,7 @@ def refuse_threads() -> None:
 
 
 def take_descriptors() -> None:
-    """Make every opening of a file or connection fail."""
+    """Use up all file descriptors, so that no file or connection can be opened."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
     with contextlib.suppress(OSError):
         while True:
@@ -100,7 +100,7 @@ def _asked(model: Any, asked: str) -> str | None:
 
 
 def outcome_of(model: Any, outcome: str) -> list[Any]:
-    """Return the answer's text, or an exception's type and text."""
+    """Call the model; return "answer" and the answer's text, or the exception's type and text."""
     try:
         return ["answer", _asked(model, outcome)]
     except Exception as error:  # noqa: BLE001 - any exception is compared

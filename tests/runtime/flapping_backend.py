@@ -1,4 +1,4 @@
-"""A Langfuse server that works for four seconds, then answers with errors, then resets connections, and starts again.
+"""A Langfuse server that works for 4 s, then sends errors for 0.5 s, then resets connections for 0.5 s, and so on.
 
 The server keeps only the ids of spans, so that a million spans fit into memory.
 """

@@ -99,13 +99,13 @@ def timed(name: str, call: Any) -> None:
 
 @observe_llm
 def ask(prompt: str, *arguments: Any) -> str:
-    """Make a traced model call, as an agent does."""
+    """Stand in for a model that an agent calls; the call is traced."""
     return f"BUY\nbecause of {prompt}\nConfidence: 70%"
 
 
 @observe_llm
 def fails(prompt: str) -> str:
-    """Make a traced call that raises."""
+    """Stand in for a model call that raises; the call is traced."""
     raise ConnectionError("no route to https://user:hunter2hunter2@db.example/x?api_key=abcdefghij0123456789")
 
 

@@ -1,4 +1,4 @@
-"""A fleet's day without pauses, in one process with an unreliable server: no row is lost, and memory does not grow."""
+"""A process records a fleet's day at full speed; its server is unreliable. No row is lost, and memory does not grow."""
 
 import json
 import os

@@ -135,7 +135,7 @@ def run(code: str) -> str:
 
 
 def asked(path: Path) -> Counter[str]:
-    """Return the number of calls by process, after another process has written too and SQLite has checked the file."""
+    """Let another process write too, and let SQLite check the file; return the number of calls by process."""
     run('many("third", 30)')
     db = sqlite3.connect(path)
     assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]

@@ -42,7 +42,7 @@ VALUES: dict[str, Any] = {
 
 @observe_llm
 def ask(prompt: Any) -> Any:
-    """Make a model call, which answers with the prompt if the prompt is a text."""
+    """Stand in for a model: answer a text with the same text, and any other prompt with `BUY`."""
     return prompt if type(prompt) is str else "BUY"
 
 

@@ -45,7 +45,7 @@ def backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[Backend]:
 
 
 def start(count: int, way: str, **environment: str) -> "subprocess.Popen[str]":
-    """Start a worker, and wait until it has printed `done`."""
+    """Start a worker, wait until it has printed `done`, and return it."""
     worker = subprocess.Popen(
         [sys.executable, "-m", "tests.runtime.worker", str(count), way], cwd=settings.REPO_ROOT,
         env={**os.environ, **environment}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
@@ -95,7 +95,7 @@ def prompt_of(row: Row) -> str:
 
 
 def had_time(machine: Watch, since: int, killed: int) -> bool:
-    """Return whether the event happened over 50 ms before the kill, not counting the time the machine was too busy."""
+    """Return whether `since` was over 50 ms before the kill, not counting the time the machine was too busy."""
     return killed - since - machine.kept_waiting_ns(since, killed) > WITHIN_NS
 
 

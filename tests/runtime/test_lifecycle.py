@@ -67,7 +67,7 @@ def recorded(journal: Any) -> list[dict[str, Any]]:
 
 
 def expected(label: str, count: int) -> Counter[str]:
-    """Return the prompts, each once, of `count` calls that a worker makes under this label."""
+    """Return a count of 1 for each prompt of the `count` calls that a worker makes with this label."""
     return Counter(f"{label} {number}" for number in range(count))
 
 
@@ -153,7 +153,7 @@ def test_a_terminated_child_of_multiprocessing_loses_nothing(start: Start, journ
 
 
 def test_multiprocessing_may_be_imported_after_the_first_call(journal: Any) -> None:
-    """A forked child of multiprocessing runs no atexit handlers: our finalizers in the child close the runtime."""
+    """If multiprocessing is imported after the first call, a forked child, which skips atexit, journals its calls."""
     code = (
         "from tests.calls import ask\n"
         "import sys\n"

@@ -20,7 +20,7 @@ from src.observability import ObservabilityContext, observe_llm, runtime
 
 @observe_llm(name="llm_generation")
 def ask(prompt: str) -> str:
-    """Make a model call that answers at once."""
+    """Stand in for a model that answers at once."""
     return f"BUY because of {prompt}"
 
 
@@ -38,7 +38,7 @@ def tell(what: str, label: str) -> None:
 
 @observe_llm
 def answer_slowly(prompt: str, seconds: float) -> str:
-    """Make a model call that takes this many seconds."""
+    """Stand in for a model that takes this many seconds to answer."""
     tell("begun", prompt)
     time.sleep(seconds)
     return "BUY"

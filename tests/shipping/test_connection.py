@@ -35,7 +35,7 @@ def serve() -> Iterator[Serve]:
 
 
 def request_of(connection: socket.socket) -> bytes:
-    """Read one HTTP request that has no body."""
+    """Read one HTTP request that has no body; return its bytes."""
     data = b""
     while b"\r\n\r\n" not in data:
         piece = connection.recv(65_536)
@@ -59,7 +59,7 @@ def answering(*answers: bytes) -> Callable[[socket.socket], None]:
 
 
 def get(url: str, seconds: float = 5) -> Answer:
-    """Send one GET over a new connection."""
+    """Send one GET over a new connection; return the answer."""
     connection = Connection(url)
     try:
         return connection.request("GET", "/health", {}, b"", seconds)
@@ -239,7 +239,7 @@ def https(url: str) -> str:
 
 @pytest.mark.slow
 def test_a_server_must_prove_who_it_is(certificate: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A self-signed certificate is refused unless SSL_CERT_FILE names it, and must contain the host's name."""
+    """A certificate must contain the host's name; a self-signed one is refused unless SSL_CERT_FILE names it."""
     url = https(serve(tls(certificate, answering(HELLO))))
     with pytest.raises(ssl.SSLCertVerificationError, match="self-signed certificate"):
         get(url)

@@ -1,4 +1,4 @@
-"""Tests of rows at other OTLP backends than Langfuse: their attributes are those of the GenAI convention."""
+"""Tests that rows sent to other OTLP backends than Langfuse have the attributes of the GenAI convention."""
 
 import json
 from pathlib import Path
@@ -197,7 +197,7 @@ def test_a_partial_success_in_protobuf(otlp: OtlpServer, journal: Any) -> None:
     LangFuseTracker().flush(10)
     assert LangFuseTracker().health()["destinations"][otlp.url]["rejected"] == 1
     assert response_of(ExportTraceServiceResponse().SerializeToString())["partialSuccess"]["rejectedSpans"] == 0
-    assert response_of(b"\x12\x02\x08\x01")["partialSuccess"]["rejectedSpans"] == 0  # only an unknown field
+    assert response_of(b"\x12\x02\x08\x01")["partialSuccess"]["rejectedSpans"] == 0  # its only field is unknown
     for nonsense in (b"\x0a\xff", b"\x0a\x05\x08\x01", b"\xff" * 20, b"\x0d1234"):
         with pytest.raises(ValueError, match=r"truncated|unexpected wire type"):
             response_of(nonsense)

@@ -23,7 +23,7 @@ def groups_of(*arguments: str) -> dict[str, tuple[int, int]]:
 
 @pytest.mark.parametrize("name", EACH_PROVIDER)
 def test_failed_and_answered_calls_are_one_model(name: str, play: Any, langfuse: LangfuseServer, journal: Any) -> None:
-    """Totals and Langfuse have failed and answered calls under the answer's name; rows keep the requested name too."""
+    """Totals and Langfuse show failed and answered calls under the answer's model; rows keep the requested one too."""
     for outcome in ("401", "answer", "401"):
         _, model = play(name, outcome)
         ask(model, "generate")

@@ -26,7 +26,7 @@ def metadata_of(span: ReceivedSpan) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", EACH_PROVIDER)
 def test_a_generation_is_named_as_its_model_and_repeats_nothing(name: str, play: Any, langfuse: LangfuseServer) -> None:
-    """A generation is sent under its model's name; only provider, nonce and finish reason are metadata."""
+    """A generation is sent under its model's name; its metadata do not repeat what its other attributes hold."""
     provider, model = play(name, "answer")
     ask(model, "generate")
     span = shipped(langfuse)["generation"]
@@ -42,7 +42,7 @@ def test_a_generation_is_named_as_its_model_and_repeats_nothing(name: str, play:
 
 
 def test_a_request_of_an_sdk_is_named_as_its_model() -> None:
-    """At Langfuse, the model's name replaces every default name of an SDK's request."""
+    """Each default name of an SDK's request is one that is replaced by the model's name when it is sent to Langfuse."""
     shapes = [method.shape for sdk in (ANTHROPIC, GOOGLE, GROQ, HTTP, OLLAMA, OPENAI) for method in sdk.methods]
     names = {shape.name for shape in shapes if shape.type in ("generation", "embedding")}
     assert all(name.startswith(_UNNAMED) for name in names)

@@ -19,7 +19,7 @@ TRACE, EVENT = ROWS[0]["trace_id"], "00f067aa0ba902b9"
 
 @pytest.fixture
 def old(langfuse: LangfuseServer) -> Iterator[sqlite3.Connection]:
-    """A journal written by commit 89c35a9: a trace and a signal's scores are pending, an outcome is shipped."""
+    """A journal written by commit 89c35a9: a trace and a signal's scores are pending, an outcome was shipped."""
     path, label = settings.journal_path(), settings.destination().label
     path.parent.mkdir()
     db = of_before(path)

@@ -43,12 +43,12 @@ class Model:
     def generate_response(
         self, system_prompt: str, user_content: str, temperature: float = 0.7, max_tokens: int | None = None
     ) -> Answer:
-        """Make one model call."""
+        """Stand in for a provider's request, which is answered at once."""
         return Answer("BUY\nLongs flushed out\nConfidence: 85%", USAGE)
 
     @observe_llm(name="llm_generation")
     async def agenerate_response(self, system_prompt: str, user_content: str) -> Answer:
-        """Make one model call, awaited."""
+        """Stand in for a provider's asynchronous request."""
         await asyncio.sleep(0.001)
         return Answer("NOTHING\nCalm\nConfidence: 40%", USAGE)
 
@@ -109,7 +109,7 @@ def test_a_generation_has_what_the_dashboard_shows(langfuse: LangfuseServer) -> 
 
 
 def test_every_observation_says_whose_trace_it_is(langfuse: LangfuseServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trace name, session, user, environment and release are on each observation, as the trace page needs them."""
+    """Trace name, session, user, environment and release are on each observation: the trace page needs them there."""
     monkeypatch.setenv("LANGFUSE_SESSION_ID", "run-7")
     monkeypatch.setenv("LANGFUSE_USER_ID", "moon")
     monkeypatch.setenv("LANGFUSE_TRACING_ENVIRONMENT", "paper")
@@ -127,7 +127,7 @@ def test_every_observation_says_whose_trace_it_is(langfuse: LangfuseServer, monk
 
 
 def test_the_trace_page_shows_situation_decision_and_tags(langfuse: LangfuseServer) -> None:
-    """The root is sent last, with the situation as input and the decision as output; every span has all tags."""
+    """The root is sent last, with situation as input and decision as output. Every span has the trace's tags."""
     one_cycle()
     spans = shipped(langfuse)
     assert spans[-1].parent_id is None

@@ -19,7 +19,7 @@ from tests.langfuse_server import LangfuseServer
 
 @observe_llm(name="llm_generation")
 def judge(user_content: str) -> Any:
-    """Make one model call, with tokens and a price."""
+    """Stand in for a model that reports token counts and has a known price."""
     usage = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
     return SimpleNamespace(content="NOTHING", usage=usage, model_name="claude-haiku-4-5")
 

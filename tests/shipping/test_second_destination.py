@@ -140,7 +140,7 @@ def test_it_does_not_hold_up_retention(
 
 
 def test_code_of_before_writes_beside_it(langfuse: LangfuseServer, otlp: OtlpServer) -> None:
-    """Older code has one destination. If it changes a row's state or deletes a row, the table `deliveries` follows."""
+    """If older code, which knows one destination, changes or deletes a row, the table `deliveries` is updated too."""
     cycle()
     assert LangFuseTracker().flush(10)
     with closing(Journal(settings.journal_path())) as journal:
@@ -187,7 +187,7 @@ def test_a_forked_child_s_rows_go_where_they_are_missing(
     runtime.close()
     settings.journal_path().rename(settings.journal_path().with_stem("journal.forked-7"))
     otlp.answer = langfuse.answer = lambda _request, _body: None
-    pending: list[int] = []  # after each step of the merge; other processes may send rows between steps
+    pending: list[int] = []  # pending rows after each step of the merge; other processes may send rows between steps
     with closing(Journal(settings.journal_path())) as journal:
         monkeypatch.setattr(journal, "yield_write_lock", lambda: pending.append(journal.pending(otlp.url)))
         merge_forked(journal, lambda pid: pid == 7)

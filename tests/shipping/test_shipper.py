@@ -64,7 +64,7 @@ def answers(*responses: Response | None) -> Callable[[Request, bytes], Response 
 @pytest.mark.slow
 @pytest.mark.parametrize("status", [408, 429, 500, 503, 599])
 def test_what_may_pass_is_tried_again(status: int, langfuse: LangfuseServer, journal: Any, monkeypatch: Any) -> None:
-    """After an error that may pass, rows are sent again until the server has each of them once."""
+    """After a temporary error, rows are sent again until the server has each of them once."""
     monkeypatch.setattr("src.observability.shipping.shipper._FIRST_BACKOFF_SECONDS", 0.05)
     langfuse.answer = answers(*[Response("not now", status)] * 3)
     for number in range(5):
@@ -430,7 +430,7 @@ def test_the_keys_meet_no_proxy_without_tls(langfuse: LangfuseServer, raw_server
 
 @pytest.mark.slow
 def test_another_host_need_not_wait_for_what_the_last_one_asked(langfuse: LangfuseServer, monkeypatch: Any) -> None:
-    """After a Retry-After of an hour, the settings name another server: rows are sent to it at once."""
+    """If the settings name another server during a Retry-After of an hour, rows are sent to that server at once."""
     langfuse.answer = lambda _request, _body: Response("later", 429, headers={"Retry-After": "3600"})
     ask("first")
     assert not LangFuseTracker().flush(5)
@@ -661,7 +661,7 @@ print(reply.message if reply else "all is shipped")
 
 
 def shipped_by_another_process() -> str:
-    """Ship all pending rows in another process; return its message."""
+    """Ship all pending rows in another process; return what that process prints."""
     run = [sys.executable, "-c", SHIP]
     done = subprocess.run(run, check=True, cwd=settings.REPO_ROOT, timeout=60, capture_output=True, text=True)
     return done.stdout.strip()
@@ -713,7 +713,7 @@ def test_nobody_else_sends_what_we_could_not_note(
 
 @pytest.mark.slow
 def test_a_journal_that_was_not_told_is_told_soon(langfuse: LangfuseServer, journal: Any, monkeypatch: Any) -> None:
-    """Marking rows as shipped is retried soon, not after a long back-off, in which the lease would expire."""
+    """If rows cannot be marked as shipped, this is retried soon: during a long back-off, the lease would expire."""
     monkeypatch.setattr("src.observability.shipping.shipper._NOTE_SECONDS", 0.1)
     leave_pending(langfuse, "first")
 
@@ -731,7 +731,7 @@ def test_a_journal_that_was_not_told_is_told_soon(langfuse: LangfuseServer, jour
 
 
 def test_a_request_and_a_note_that_wait_are_shorter_than_a_lease() -> None:
-    """A lease outlasts a request, and the marking of rows as shipped: no other process sends the same rows."""
+    """A lease lasts longer than a request or marking rows as shipped, so that no other process sends the same rows."""
     assert REQUEST_SECONDS + _RENEW_SECONDS < LEASE_SECONDS
     assert 2 * BUSY_SECONDS + _NOTE_SECONDS < LEASE_SECONDS
 
@@ -817,7 +817,7 @@ def test_a_flush_does_not_wait_for_the_rate(
 
 
 def latency(calls: int) -> list[float]:
-    """Return the sorted latencies of calls, in microseconds."""
+    """Make this number of calls; return their sorted latencies in microseconds."""
     took = []
     for number in range(calls):
         began = time.perf_counter()
