@@ -239,7 +239,7 @@ def otlp(further_httpservers: Callable[[str], HTTPServer], monkeypatch: pytest.M
 
 @pytest.fixture
 def raw_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[socket.socket], None]], None]]:
-    """Start a server that calls the given function with each connection; the settings point to it."""
+    """Return a function that starts a server. The server passes each connection to the given function."""
     servers: list[RawServer] = []
 
     def serve(what: Callable[[socket.socket], None]) -> None:

@@ -178,7 +178,7 @@ def test_later_edits_and_the_journal_stay(repo: Callable[..., Path]) -> None:
 
 
 def test_an_older_adoption_is_updated(repo: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A newer version replaces files that differ and deletes files that it no longer has; removal restores the repo."""
+    """`adopt` replaces an older version and deletes files that the new one lacks; `adopt --undo` restores the repo."""
     root = repo()
     with monkeypatch.context() as older:
         older.setattr(plan, "__version__", "0.9.0")
@@ -237,7 +237,7 @@ def in_utf_16(root: Path) -> None:
 def test_a_repo_that_cannot_take_it_is_left_alone(
     repo: Callable[..., Path], prepare: Callable[[Path], object], message: str
 ) -> None:
-    """If a repo cannot take the package, the message names the cure, and no file is changed."""
+    """If `adopt` cannot install the package in a repo, the message names the cure, and no file is changed."""
     root = repo()
     prepare(root)
     before = status(root)

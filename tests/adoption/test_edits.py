@@ -18,14 +18,14 @@ def test_an_addition_is_reversible(data: bytes) -> None:
 
 
 def test_an_addition_has_the_line_ends_of_the_file() -> None:
-    """Added lines end in LF or CRLF like the file's. If the file's last line has no end, the addition has none."""
+    """Added lines end in LF or CRLF like the file's. If the file lacks a last newline, the added text lacks one too."""
     assert added_to(b"a\n", LINES) == b"-r one.txt\nNAME=value\n"
     assert added_to(b"a\r\nb", LINES) == b"\r\n-r one.txt\r\nNAME=value"
     assert added_to(b"a\n", "") == b""
 
 
 def test_an_edited_line_stays() -> None:
-    """Removal deletes each added line once, also if the file had the same line before; an edited line stays."""
+    """If a file already had one of the added lines, removal leaves one copy; an added line that was edited stays."""
     added = added_to(b"NAME=value\n", LINES)
     edited = (b"NAME=value\n" + added).replace(b"-r one.txt", b"-r one.txt  # ours")
     assert split_at(edited, added) == (b"NAME=value\n-r one.txt  # ours\n", b"")

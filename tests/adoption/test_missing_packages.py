@@ -39,7 +39,7 @@ def run_without(module: str, *arguments: str) -> subprocess.CompletedProcess[str
     ],
 )
 def test_the_console_names_the_package(module: str, command: str, cure: str, journal: JournalReader) -> None:
-    """If a command lacks a package, it exits with 1, prints the cure as last line, and leaves no unfinished file."""
+    """If a needed package is missing, a command prints the cure, exits with 1, and leaves no unfinished file."""
     observe_llm(lambda: 1)()
     assert journal.observations()
     folder = journal.path.parent

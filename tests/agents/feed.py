@@ -1,4 +1,4 @@
-"""Rows of a liquidation feed, as the API and the recorded sample have them."""
+"""Rows of a liquidation feed, in the format of the API and of the recorded sample."""
 
 from pathlib import Path
 

@@ -65,7 +65,7 @@ def types(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def test_a_replay_traces_every_decision(claude: Provider, journal: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """In six windows of the sample, longs or shorts rise by 50 % or more; each has a cycle, a call and a decision."""
+    """In six windows of the sample, liquidations rise by 50 % or more; each causes a cycle, a call and a decision."""
     decisions = LiquidationAgent().replay(SAMPLE)
     assert [decision.action for decision in decisions] == ["BUY"] * 6
     assert capsys.readouterr().out.count("   ✅ BUY (72%) Long liquidations rose by 80 % within fifteen minutes\n") == 6
@@ -84,7 +84,7 @@ def test_a_replay_traces_every_decision(claude: Provider, journal: Any, capsys: 
 def test_a_quiet_window_asks_nothing_and_is_no_trace(
     claude: Provider, journal: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A window without a large change prints a line but leaves no trace; the next trace counts such windows."""
+    """A window without a large change causes a printed line, but no trace; the next trace counts such windows."""
     feed = tmp_path / "feed.csv"
     feed.write_text("\n".join([row(0, 1000), row(10, 1000), row(16, 2900), row(30, 2900), row(45, 9000)]))
     assert len(LiquidationAgent().replay(feed)) == 1
@@ -107,7 +107,7 @@ def test_a_rise_by_half_is_the_threshold(claude: Provider, journal: Any, tmp_pat
 def test_a_model_that_fails_is_no_decision_and_no_end(
     outcome: str, claude: Provider, httpserver: HTTPServer, journal: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without an answer, the decision is an invalid NOTHING. A 503 ends only its window's cycle, without a decision."""
+    """A failed call gives an invalid NOTHING; after a 503 the cycle has no decision. Either way the replay goes on."""
     claude.play(httpserver, outcome)
     decisions = LiquidationAgent().replay(SAMPLE)
     rows = journal.observations()
@@ -145,7 +145,7 @@ def test_luna_does_the_same_however_she_is_traced(
     outcome: str, claude: Provider, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    """Luna decides and prints the same with tracing on, with tracing off, and with a journal that cannot be written."""
+    """The agent decides and prints the same with tracing on, with tracing off, and with an unwritable journal."""
     claude.play(httpserver, outcome)
 
     def run() -> tuple[Any, str]:
@@ -172,7 +172,7 @@ def test_broken_rows_are_said(claude: Provider, tmp_path: Path, capsys: pytest.C
 def test_luna_live_compares_with_her_last_look(
     claude: Provider, market: Serve, httpserver: HTTPServer, journal: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Luna's first live cycle only records the liquidated sums; the second compares new sums with these and decides."""
+    """In live mode the first cycle only records liquidated sums; the second compares its sums with them and decides."""
     now = pd.Timestamp.now(tz="UTC")
     minute = (now - pd.Timestamp("2025-01-01", tz="UTC")).total_seconds() / 60
     market("/files/liq_data.csv", "\n".join([row(minute - 3, 1000), row(minute - 60, 99999)]))
@@ -191,7 +191,7 @@ def test_luna_live_compares_with_her_last_look(
 
 
 def oi(btc: float, eth: float) -> str:
-    """Return the API's file of open interest, with these amounts of BTC and ETH."""
+    """Return the text of the API's file of open interest, with these amounts of BTC and ETH."""
     return f"symbol,time,openInterest,price\nBTCUSDT,1,{btc},2\nETHUSDT,1,{eth},1\nETHUSDT,0,9,9\n"
 
 
@@ -402,7 +402,7 @@ def test_a_look_from_cron_says_by_its_status_whether_it_failed(
 def test_the_agents_wait_between_their_passes(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Between two passes Luna waits ten minutes and Dez five, even after a failed pass."""
+    """Between two passes the liquidation agent waits ten minutes and the whale agent five, even after a failed pass."""
     waits: list[float] = []
 
     def wait(seconds: float) -> None:

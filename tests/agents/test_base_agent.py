@@ -18,7 +18,7 @@ from tests.providers.wire import KEY
 
 
 class Stop(BaseException):
-    """Ends a loop in a test."""
+    """An exception that ends an agent's loop in a test."""
 
 
 def test_a_base_agent_must_be_given_a_run() -> None:

@@ -49,7 +49,7 @@ def test_a_move_is_from_the_last_price_before_to_the_last_before_the_horizon() -
 def test_the_demo_records_what_became_of_each_decision(
     claude: Provider, journal: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Outcomes equal those that pandas computes from the file; decisions of the last 15 minutes have no outcome."""
+    """Recorded outcomes equal those that pandas computes from the sample; its last 15 minutes have no outcomes."""
     assert demo.main() == 0
     printed = capsys.readouterr().out
     assert printed.startswith("🌙 Moon Dev's demo: 100 minutes of real liquidations, recorded on 2025-12-11\n")

@@ -38,7 +38,7 @@ def test_what_was_added_is_there_in_the_next_process(file: Path) -> None:
 
 
 def test_a_record_of_long_ago_is_no_comparison(file: Path) -> None:
-    """After a long stop the last record is too old to compare with; the file still keeps the record for a day."""
+    """If the last record is 90 minutes old, it is too old to compare with, but it stays in the file for a day."""
     history = written(file, f"{ago(90)},1,2")
     assert history.last(within=30 * MINUTES) is None
     assert len(history.records()) == 1
@@ -59,7 +59,7 @@ def test_the_existing_repos_timestamps_are_read(file: Path) -> None:
 
 
 def test_unreadable_rows_are_reported(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Rows that another program wrote or a crash cut are skipped; a printed line says how many cannot be read."""
+    """Rows of another program and rows cut short by a crash are skipped; a printed line states their number."""
     history = written(file, "yesterday,1,2", f"{ago(2)},x,2", f"{ago(1)},3,4", f"{ago(0)[:15]}\0")
     assert history.last(within=30 * MINUTES) == {"longs": 3, "shorts": 4}
     assert "⚠️ history.csv: 3 rows cannot be read and are left out" in capsys.readouterr().out

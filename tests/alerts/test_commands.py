@@ -133,8 +133,8 @@ def test_late_rows_are_one_incident_until_delivery_is_prompt(
 def test_a_budget_at_85_and_at_100_percent(
     made: Journal, watcher: Callable[[], Watcher], webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A budget causes an incident at 85 %, and a second one at 100 %; both end with its period. A budget that goes from
-    below 85 % to over 100 % at once causes only the second."""
+    """When 85 % of a budget is spent, an incident begins, and at 100 % a second one; both end with the budget's period.
+    If spending goes from below 85 % to over 100 % in one step, only the second incident begins."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "WhaleAgent 10 calls/day UTC; fleet 5 USD/day UTC")
     add = "INSERT OR REPLACE INTO budget_periods VALUES (?, ?, ?, 0)"
     running, now = watcher(), T0 + 5 * HOUR_NS

@@ -71,7 +71,7 @@ def announce(store: AlertStore, change: Incident, now_ns: int) -> None:
 def test_mail_and_webhook_get_the_same_message(
     store: AlertStore, webhook: Webhook, mailbox: tuple[Mailbox, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If the setting has two addresses, of mail and webhook, both receive the message."""
+    """If OBSERVABILITY_ALERT_URLS has a mail address and a webhook, both receive the message."""
     box, address = mailbox
     monkeypatch.setenv("OBSERVABILITY_ALERT_URLS", f"{address}, {webhook.url}")
     announce(store, incident(last_good="a" * 32, first_bad="b" * 32), T0)
@@ -146,7 +146,7 @@ def test_many_incidents_are_one_message(store: AlertStore, webhook: Webhook) -> 
 
 
 def test_secrets_are_masked(store: AlertStore, webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A key in an incident's text is not sent; a token in an address is not in the alerts' file."""
+    """A key in an incident's text is not sent, and a token in a channel's address is not stored in the alerts' file."""
     announce(store, Incident(f"Agent {KEY}", "failing", f"HTTP 401: key {KEY}", T0, T0), T0)
     assert KEY not in str(webhook.received)
     monkeypatch.setenv("OBSERVABILITY_ALERT_URLS", f"json://trader:hunter22@localhost.{TOKEN}:9/{TOKEN}?token={TOKEN}")

@@ -22,7 +22,7 @@ from src.observability.alerts.detectors import (
 
 
 def mean_time(limit: float, step: Callable[[], float], runs: int) -> float:
-    """Return the mean number of steps until the sum of steps, which never falls below 0, reaches the limit."""
+    """Add steps to a score, kept at 0 or above, until it reaches the limit; return the mean number of steps."""
     times = []
     for _ in range(runs):
         score, steps = 0.0, 0
@@ -34,7 +34,7 @@ def mean_time(limit: float, step: Callable[[], float], runs: int) -> float:
 
 @pytest.mark.parametrize(("usual", "suspect"), [(0.02, 0.3), (0.1, 0.6), (0.3, 0.7)])
 def test_a_share_that_is_as_usual_is_no_evidence(usual: float, suspect: float) -> None:
-    """While failures are as frequent as usual, a false alert comes after at least `tests` calls on average (Lorden)."""
+    """At the usual failure rate, a false alert comes after at least `tests` calls on average (Lorden's bound)."""
     chance = random.Random(1)
     tests = 200.0
     time = mean_time(evidence_limit(tests), lambda: log_ratio(chance.random() < usual, usual, suspect), runs=150)
@@ -88,8 +88,7 @@ def test_an_upper_limit_of_a_share_covers_it() -> None:
 
 
 def test_dependent_values_count_less() -> None:
-    """Values that resemble their predecessors count as fewer independent values; alternating values do not count as
-    more."""
+    """Values that resemble their predecessors count as fewer values; alternating values do not count as more."""
     assert effective_sample_size(60, 0.5) == pytest.approx(20)
     assert effective_sample_size(60, 0.0) == effective_sample_size(60, -0.5) == 60
 

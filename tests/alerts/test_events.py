@@ -14,7 +14,7 @@ from tests.alerts.agents import T0, append, cycle
 
 @observe_llm(name="llm_generation")
 def ask(answer: Any) -> Any:
-    """Make a traced model call that returns `answer`, or raises `answer` if that is an exception."""
+    """Stand for a traced model call: return `answer`, or raise `answer` if it is an exception."""
     if isinstance(answer, Exception):
         raise answer
     return answer
@@ -71,7 +71,7 @@ def test_a_call_alone(answer: Any, failed: bool, refused: bool, journal: Any) ->
 
 
 def test_an_inferred_decision_counts(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If signals are inferred, the first line of an answer counts as the decision of an agent that records none."""
+    """If signals are inferred and the agent records none, the answer's first line counts as the agent's decision."""
     monkeypatch.setenv("OBSERVABILITY_INFER_SIGNALS", "true")
     ask("SELL\nfunding\nConfidence: 65%")
     ask("no idea")
@@ -94,7 +94,7 @@ def test_an_interrupted_call_is_no_event(journal: Any) -> None:
 
 
 def test_pages_join_without_a_seam(made: Journal) -> None:
-    """Rows of several pages are read without gap or repeat; unfinished observations are left out."""
+    """When the journal is read in several pages, no row is missed or repeated; unfinished observations are left out."""
     append(made, [cycle(T0 + number) for number in range(1500)])
     append(made, [cycle(T0 + 9999, state="open")])
     events = [event for _, event in new_events(made, 0, newest(made))]

@@ -113,7 +113,7 @@ def test_a_resident_watch_ends_with_ctrl_c(made: Journal, webhook: Webhook) -> N
 
 
 def test_without_apprise_it_says_what_to_install(made: Journal, webhook: Webhook, tmp_path: Path) -> None:
-    """If apprise is missing, `watch` names that package; without an address, `watch` does not need apprise."""
+    """If apprise is missing, `watch` names that package; if no alert address is set, `watch` does not need apprise."""
     (tmp_path / "apprise.py").write_text("raise ModuleNotFoundError('No module named apprise', name='apprise')")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     once = (*WATCH, "--once")

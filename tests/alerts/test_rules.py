@@ -29,7 +29,7 @@ def begun(incidents: Iterator[Incident]) -> list[tuple[str, str]]:
 
 
 def test_a_new_agent_that_fails_is_reported_with_few_data() -> None:
-    """For a new agent, a usual share of failures is assumed, and the message contains `few data`."""
+    """For a new agent, a typical share of failures is assumed, and the message contains `few data`."""
     monitor = Monitor.new("A", T0)
     assert begun(calls(monitor, "x" * 12, T0)) == [("failing", "9 of 9 calls failed (few data: 0 cases before today)")]
 

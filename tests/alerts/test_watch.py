@@ -14,7 +14,7 @@ QUARTER = 15 * MINUTE_NS
 
 
 def usual_days(journal: Journal, days: float) -> int:
-    """Append days of an agent that runs every 15 minutes, from T0 on; return the time of the next cycle."""
+    """Append cycles of an agent, one every 15 minutes for this many days from T0; return the time of the next cycle."""
     cycles = int(days * DAY_NS / QUARTER)
     append(journal, [cycle(T0 + number * QUARTER, failed=number % 100 == 99) for number in range(cycles)])
     return T0 + cycles * QUARTER

@@ -29,7 +29,7 @@ def counted() -> None:
 
 
 def ask(model: PricedModel) -> Any:
-    """Make a call with our model, and wait until the budgets have counted the call."""
+    """Call the model once, wait until the budgets have counted the call, and return the model's answer."""
     answer = model.generate_response("", "Buy or sell?")
     counted()
     return answer

@@ -12,7 +12,7 @@ from src.observability.redaction import redact
 from src.observability.shipping import Shipper as _Shipper  # noqa: F401
 from tests.budgets.calls import PricedModel
 
-_PROCESSES = multiprocessing.get_context("fork")  # forks share imported modules: 48 start within a second
+_PROCESSES = multiprocessing.get_context("fork")  # forks share imported modules: 48 processes start in 1 s
 
 
 class Worked(NamedTuple):
@@ -71,7 +71,7 @@ def fleet(processes: int, calls: int, seconds: float = 0.05, *, exiting: bool = 
 
 
 def in_another_process(what: Callable[[], None]) -> Any:
-    """Start a process that calls a function; the caller ends the process."""
+    """Start a process that calls a function, and return the process; the caller must end it."""
     process = _PROCESSES.Process(target=what)
     process.start()
     return process

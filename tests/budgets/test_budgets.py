@@ -33,7 +33,7 @@ def client(httpserver: HTTPServer) -> openai.OpenAI:
 
 
 def ask_sdk(client: openai.OpenAI) -> str | None:
-    """Call the SDK directly, not through our models, and wait until the budgets have counted the call."""
+    """Call the SDK directly, not through `src/models`; return the answer once the budgets have counted the call."""
     answer = client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "Buy?"}])
     counted()
     return answer.choices[0].message.content
@@ -198,7 +198,7 @@ def test_without_budgets_nothing_of_them_is_there(text: str, monkeypatch: pytest
 
 
 def test_amounts_may_contain_503(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Errors that contain 503 are raised for agents to retry; a budget's refusal is not, even if its amount has 503."""
+    """A budget's refusal returns None, even if its amount contains 503; other errors with 503 are raised."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 0.00503 USD/week")
     model = PricedModel()
     ask(model)

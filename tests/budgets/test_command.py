@@ -15,7 +15,7 @@ from tests.cases import cases
 
 @pytest.fixture
 def run(journal: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Runs a command on the test's journal."""
+    """Return a function that runs a console command on the test's journal."""
 
     def command(*arguments: str) -> Result:
         journal.observations()

@@ -41,8 +41,9 @@ CALLS: dict[str, tuple[float, float, dict[str, Any], bool]] = {
 
 @cases("case", CALLS)
 def test_a_view_admits_a_call(case: str) -> None:
-    """A call is admitted if `room`, the amount reserved for its process, covers it. Otherwise the rest of the budget
-    must cover it, also after all processes' estimated spending, unless all earlier calls beyond `room` still run."""
+    """A call is admitted if `room`, the amount reserved for its process, covers it. Beyond `room`, a call is admitted
+    if the rest of the budget covers it and, in addition, either covers all processes' estimated spending as well, or
+    no earlier call beyond `room` has ended."""
     limit, amount, changes, answer = CALLS[case]
     fields = {"room": 0.0, "ends": FOREVER, "pace": None, "used": 0.0, "beyond": [], "age": 0.0, "is_read": True}
     room, ends, pace, used, beyond, age, is_read = {**fields, **changes}.values()
@@ -75,7 +76,7 @@ def test_a_call_of_which_nothing_is_known_is_a_guess() -> None:
 
 def test_an_estimate_becomes_the_agents_own_mean() -> None:
     """An agent's first three calls are estimated at its prompt's price or the earlier calls' cost, whichever is higher;
-    later calls at the mean of the agent's calls plus their mean deviation, where the newest call weighs a tenth."""
+    later calls at its calls' mean cost plus their mean deviation. In both means the newest call weighs a tenth."""
     estimates = Estimates()
     assert estimates.of("Luna", "m") == Usual()
     estimates.set_first_estimate("Luna", "m", 4000, 1.5)

@@ -22,7 +22,7 @@ DAY = 86_400
 
 
 def test_no_call_waits_for_a_locked_journal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While another program locks the journal for a second, calls are checked against the last known remainder."""
+    """While another program locks the journal, calls are checked against the last known remainder of the budget."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 20 USD/week")
     model = PricedModel()
     for _ in range(4):
@@ -58,7 +58,7 @@ def test_a_clock_that_is_set_back_grants_nothing_twice(monkeypatch: pytest.Monke
         for days in (0, -1, 0, 1, 0):
             assert ledger.settle(db, now + days * DAY)
             spent.append(ledger.statuses(db, now + days * DAY)[0].spent)
-        assert ledger.statuses(db, now)[0].reserved == 0  # the process that has ended holds nothing back
+        assert ledger.statuses(db, now)[0].reserved == 0  # nothing stays reserved for the ended process
     journal.close()
     assert spent == [1, 0, 1, 0, 1]
 
@@ -92,7 +92,7 @@ def test_the_first_process_on_a_machine_knows_that_nothing_is_spent(monkeypatch:
 
 
 def start() -> None:
-    """Begin as a new process does, and wait until the budgets' state is known."""
+    """Start the budgets as a new process does, and wait until their state has been read from the journal."""
     runtime.prepare_budgets()
     deadline = time.monotonic() + 5
     while not gate().views[0].is_read:
@@ -178,7 +178,7 @@ def test_a_killed_process_gives_its_slice_back(monkeypatch: pytest.MonkeyPatch) 
     ask(model)
     process = in_another_process(_ask_for_ever)
     wait_until(lambda: gate().views[0].left < USD, 20)
-    assert model.generate_response("", "Buy?") is None  # its row moves the ledger past the running call's open row
+    assert model.generate_response("", "Buy?") is None  # the ledger reads on to this row, past the running call's row
     os.kill(process.pid, signal.SIGKILL)
     process.join(10)
     wait_until(lambda: gate().views[0].left > USD, 30)

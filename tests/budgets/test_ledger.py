@@ -144,7 +144,7 @@ def test_a_budget_is_low_below_15_percent() -> None:
 @pytest.mark.failures_expected
 @pytest.mark.usefixtures("_copied_journal")
 def test_a_keeper_knows_the_usual_cost_and_says_that_it_cannot_count() -> None:
-    """A new process learns from recent calls. If budgets cannot be counted, this is reported without an exception."""
+    """A new process learns a call's cost from recent calls. A failure to count spending is reported, not raised."""
     session = JournalSession()
     journal = session.open()
     for _ in range(3):

@@ -21,7 +21,7 @@ def same(printed: pd.DataFrame, expected: pd.DataFrame) -> None:
 
 
 def check_decisions(journal: Exported, limit: int) -> None:
-    """Check model, calls, confidence, cost and outcome of each row, in JSON and in the table."""
+    """Check model, calls, confidence, cost and outcome of each row of `decisions`, in JSON and in the table."""
     expected = journal.signals.tail(limit)
     columns = ["start_ns", "trace_id", "agent", "model", "level", "calls", "cost_usd", "pnl_usd", "pnl_pct", "stands"]
     printed = pd.DataFrame(json_lines(f"decisions --limit {limit}"))
@@ -35,7 +35,7 @@ def check_decisions(journal: Exported, limit: int) -> None:
 
 
 def check_decision(row: dict[str, str], wanted: Any) -> None:
-    """Check one line of the table."""
+    """Check one line of the table that `decisions` prints."""
     assert (row["trace"], row["agent"]) == (wanted["trace_id"][:8], wanted["agent"])
     assert row["model"] == ("" if pd.isna(wanted["model"]) else wanted["model"])
     confidence, outcome = (
@@ -55,7 +55,7 @@ def check_decision(row: dict[str, str], wanted: Any) -> None:
 
 
 def check_traces(journal: Exported, limit: int) -> None:
-    """Check duration, tokens, cost and level of each row; in JSON also each observation and score."""
+    """Check duration, tokens, cost and level of each row of `traces`; in JSON also each observation and score."""
     expected = journal.traces.tail(limit)
     rows = cells(run(f"traces --limit {limit}"))
     assert len(rows) == len(expected)
