@@ -2,7 +2,7 @@
 
     python -m tests.million FILE [TRACES] [DAYS]
 
-A trace is a cycle, a model call and a signal. One call in fifty fails; one in twenty has no known price.
+A trace has three rows: a cycle, a model call and a signal. One call in fifty fails; one in twenty has no price.
 """
 
 import json
@@ -44,7 +44,7 @@ def fill(journal: Journal, traces: int, days: float = 14.0, seed: int = 1, until
 
 
 def trace(chance: random.Random, start_ns: int) -> tuple[list[Row], list[Row]]:
-    """Return the observations and scores of one cycle, which makes a call and gives a signal."""
+    """Return the observations and the scores of one cycle, in which an agent makes a model call and gives a signal."""
     trace_id, agent = f"{chance.getrandbits(128):032x}", chance.choice(AGENTS)
     cycle, call, signal = (f"{chance.getrandbits(64):016x}" for _ in range(3))
     took = int(chance.lognormvariate(7, 0.8) * 1e6)
@@ -64,7 +64,7 @@ def trace(chance: random.Random, start_ns: int) -> tuple[list[Row], list[Row]]:
 
 
 def observation_row(**columns: object) -> Row:
-    """Return a journal row with these columns; the other columns have their usual values."""
+    """Return a journal row with these values; the other columns have a default value or None."""
     plain = dict.fromkeys(OBSERVATION_COLUMNS)
     fixed = {"is_root": 0, "environment": "default", "level": "DEFAULT", "state": "local", "process": "1-million"}
     return {**plain, **fixed, **columns}

@@ -19,7 +19,7 @@ HEADERS = "api-key=otlp-key-0123456789,x-scope=desk%201"
 
 
 class OtlpServer:
-    """A server that keeps received spans. If `answer` returns a Response, it is sent, and the spans are not kept."""
+    """A server that keeps received spans. If `answer` returns a Response, the server sends this and keeps no spans."""
 
     def __init__(self, httpserver: HTTPServer) -> None:
         self.batches: list[ExportTraceServiceRequest] = []

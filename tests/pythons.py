@@ -35,13 +35,13 @@ def interpreters() -> dict[tuple[int, int], str]:
 
 
 def requirements() -> list[str]:
-    """Return the lines of the requirements files of the tests and of the command-line program."""
+    """Return the packages in the requirements files of the tests and of the command-line program."""
     lines = [line for file in REQUIREMENTS for line in file.read_text(encoding="utf-8").splitlines()]
     return [line for line in lines if line and not line.startswith(("#", "-r"))]
 
 
 def main() -> int:
-    """Return 1 if a test failed, else 0."""
+    """Run the tests on each chosen Python; return 1 if a test failed, else 0."""
     found = interpreters()
     if OLDEST not in found:
         print("⚠️ No Python 3.10 here (`pyenv install 3.10` brings one): its tests are skipped", flush=True)

@@ -36,13 +36,13 @@ def _no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def somewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Set an address for the local model, so that no local server is started."""
+    """Set the local model's address to a port where nothing listens, so that no local server is started."""
     monkeypatch.setenv("LOCAL_BASE_URL", "http://127.0.0.1:9/v1")
 
 
 @cases("name", KEYED)
 def test_a_missing_key_is_named(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a key there is no model, and one line names the variable to set."""
+    """If a provider's API key is not set, `create_model` returns None and prints the variable to set."""
     key_name = Provider(name).recorded["key_name"]
     capsys.readouterr()
     assert ModelFactory.create_model(name) is None
@@ -52,13 +52,13 @@ def test_a_missing_key_is_named(name: str, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_a_placeholder_is_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The placeholders of a copied `.env_example` do not count as keys."""
+    """If a key is still the placeholder from `.env_example`, `create_model` returns None."""
     monkeypatch.setenv("DEEPSEEK_KEY", "your_deepseek_key_here")
     assert ModelFactory.create_model("deepseek") is None
 
 
 def test_an_unknown_type_is_reported_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
-    """For an unknown type, the printed line lists the known types."""
+    """If `create_model` gets an unknown model type, the printed line lists the known types."""
     capsys.readouterr()
     assert ModelFactory.create_model("antropic") is None
     assert (
@@ -79,7 +79,7 @@ def test_aliases(alias: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_class_and_instance_give_the_same_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`ModelFactory.create_model`, `model_factory.create_model` and `get_model` share one model per name."""
+    """`ModelFactory.create_model`, `model_factory.create_model` and `get_model` return one object per provider."""
     monkeypatch.setenv("DEEPSEEK_KEY", KEY)
     model = ModelFactory.create_model(model_type="deepseek")
     assert type(model) is DeepSeekModel
@@ -92,7 +92,7 @@ def test_class_and_instance_give_the_same_model(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_threads_get_the_same_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Threads that build the same model at once get one instance."""
+    """If several threads ask for the same model simultaneously, all get the same object."""
     monkeypatch.setenv("DEEPSEEK_KEY", KEY)
     with ThreadPoolExecutor(8) as pool:
         models = list(pool.map(ModelFactory.create_model, ["deepseek"] * 8))
@@ -100,7 +100,7 @@ def test_threads_get_the_same_model(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_changed_key_makes_a_new_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a key has been changed, the factory builds a new model."""
+    """After a provider's API key has been changed, the factory builds a new model."""
     monkeypatch.setenv("DEEPSEEK_KEY", KEY)
     first = ModelFactory.create_model("deepseek")
     monkeypatch.setenv("DEEPSEEK_KEY", KEY + "2")
@@ -112,7 +112,7 @@ def test_a_changed_key_makes_a_new_model(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize(("name", "prefix"), [("claude", "ANTHROPIC"), ("deepseek", "DEEPSEEK")])
 def test_a_changed_address_makes_a_new_model(name: str, prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After an address has been changed, the factory builds a new model."""
+    """After a provider's base URL has been changed, the factory builds a new model."""
     monkeypatch.setenv(f"{prefix}_KEY", KEY)
     first = ModelFactory.create_model(name)
     monkeypatch.setenv(f"{prefix}_BASE_URL", "http://127.0.0.1:9/new")
@@ -123,7 +123,7 @@ def test_a_changed_address_makes_a_new_model(name: str, prefix: str, monkeypatch
 
 
 def test_without_a_type_the_setting_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a given type, AI_MODEL_TYPE decides, and the given model name is used."""
+    """If an agent gives only a model name, AI_MODEL_TYPE sets the provider, and the given model name is used."""
     monkeypatch.setenv("AI_MODEL_TYPE", "deepseek")
     monkeypatch.setenv("DEEPSEEK_KEY", KEY)
     model = ModelFactory.create_model(model_name="deepseek-reasoner")
@@ -133,7 +133,7 @@ def test_without_a_type_the_setting_decides(monkeypatch: pytest.MonkeyPatch) -> 
 def test_without_its_key_the_first_provider_with_one_is_used(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """If the default provider has no key, a line names the provider used instead; a given model name is ignored."""
+    """If the default provider has no key, a line names the one used instead; the agent's model name is ignored."""
     monkeypatch.setenv("GEMINI_KEY", KEY)
     monkeypatch.setenv("DEEPSEEK_KEY", KEY)
     capsys.readouterr()
@@ -146,7 +146,7 @@ def test_without_its_key_the_first_provider_with_one_is_used(
 
 
 def test_without_any_key_the_local_model_is_taken(somewhere: None, capsys: pytest.CaptureFixture[str]) -> None:
-    """A machine without keys can run an agent, with the local model."""
+    """If no provider has a key, agents use the local model."""
     capsys.readouterr()
     assert type(ModelFactory.create_model()) is LocalModel
     assert "Until then agents use local (smollm2-135m-instruct)" in capsys.readouterr().out
@@ -155,7 +155,7 @@ def test_without_any_key_the_local_model_is_taken(somewhere: None, capsys: pytes
 def test_a_mistyped_setting_is_reported_and_skipped(
     somewhere: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A misspelled AI_MODEL_TYPE is reported and does not stop an agent."""
+    """If AI_MODEL_TYPE is misspelled, a line reports it, and agents use another provider or the local model."""
     monkeypatch.setenv("AI_MODEL_TYPE", "antropic")
     capsys.readouterr()
     assert type(ModelFactory.create_model()) is LocalModel
@@ -167,7 +167,7 @@ def test_a_mistyped_setting_is_reported_and_skipped(
 def test_a_local_model_that_is_not_installed_names_the_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The local model's packages are optional; the printed line has the command that installs them."""
+    """If the local model's packages are not installed, the printed line has the command that installs them."""
     monkeypatch.setitem(sys.modules, "xllamacpp", None)
     capsys.readouterr()
     assert ModelFactory.create_model("local") is None
@@ -177,7 +177,7 @@ def test_a_local_model_that_is_not_installed_names_the_command(
 def test_a_third_party_s_class_can_be_added(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An added class needs only a client, `is_available` and `model_type`. One that cannot be built is reported."""
+    """A class added to the factory needs only a client, `is_available` and `model_type`. A failed build is reported."""
 
     class Mine(BaseModel):
         def __init__(self, api_key: str | None, model_name: str = "mine-1") -> None:
@@ -209,7 +209,7 @@ def test_a_third_party_s_class_can_be_added(
 
 @cases("name", KEYED)
 def test_a_model_built_by_hand_without_a_key_says_so(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """A model built by hand without a key is unavailable; calling it prints the variable to set."""
+    """A model built without the factory and without a key is unavailable; a call of it prints the variable to set."""
     model = ModelFactory.MODEL_IMPLEMENTATIONS[name](None)
     assert not model.is_available()
     capsys.readouterr()
@@ -219,7 +219,7 @@ def test_a_model_built_by_hand_without_a_key_says_so(name: str, capsys: pytest.C
 
 
 def test_clients_take_the_settings_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Address, time limit and retries are read when a model is built."""
+    """A model takes its address, time limit and retries from the settings when it is built."""
     monkeypatch.setenv("DEEPSEEK_KEY", KEY)
     monkeypatch.setenv("DEEPSEEK_BASE_URL", "http://127.0.0.1:9/deep")
     monkeypatch.setenv("AI_TIMEOUT_SECONDS", "12.5")

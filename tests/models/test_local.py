@@ -34,7 +34,7 @@ def test_it_answers_is_counted_and_free(journal: Any, capfd: pytest.CaptureFixtu
 
 
 def test_a_grammar_is_kept_to() -> None:
-    """If an agent gives a grammar, the answer keeps to it in every kind of call."""
+    """If an agent gives a grammar, the answer follows the grammar in all four ways to call a model."""
     model = ModelFactory.create_model("local")
     assert model is not None
     answers = [
@@ -109,6 +109,6 @@ for _ in range(4):
 
 
 def test_ctrl_c_while_it_starts_ends_the_process() -> None:
-    """Ctrl-C while the server starts does not block the end of the process."""
+    """If Ctrl-C is pressed while the local server starts, the process still ends."""
     done = in_a_process(INTERRUPTED, seconds=30)
     assert (done.returncode, done.stdout.split()[-4:]) == (0, ["stopped"] * 4)

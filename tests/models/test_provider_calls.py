@@ -1,4 +1,4 @@
-"""Every provider of the factory over its real SDK, against a loopback server that answers as the provider does."""
+"""Calls every provider through its real SDK; a server on loopback answers as the provider does."""
 
 import socket
 import sqlite3
@@ -48,14 +48,14 @@ def _quick_clients(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def silent() -> Iterator[str]:
-    """A server that accepts connections and never answers."""
+    """Yield the address of a server that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0), backlog=16) as listener:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 @pytest.fixture
 def play(httpserver: HTTPServer, silent: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Any]:
-    """Return a function that makes a provider play one outcome, and returns the provider and the factory's model."""
+    """Return a function that sets a provider's outcome, and returns the provider and a model that calls it."""
 
     def build(name: str, outcome: str) -> tuple[Provider, BaseModel]:
         provider = Provider(name)
@@ -77,7 +77,7 @@ def play(httpserver: HTTPServer, silent: str, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_an_answer_is_one_generation_with_its_tokens_and_cost(name: str, way: str, play: Any, journal: Any) -> None:
-    """For every provider and kind of call, the trace has the provider's answer and the agent's prompt."""
+    """For every provider and way to call, the recorded row has the prompt, the answer, the tokens and the cost."""
     provider, model = play(name, "answer")
     assert ask(model, way) == ANSWER
     (row,) = journal.observations()
@@ -100,7 +100,7 @@ def test_an_answer_is_one_generation_with_its_tokens_and_cost(name: str, way: st
 
 
 def expected_cost(provider: Provider) -> float:
-    """Return the expected cost: the provider's own figure, 0 for a local model, or the price by genai-prices."""
+    """Return the expected cost of a call: the cost in the recorded file if it has one, else genai-prices' price."""
     if "cost_usd" in provider.expected:
         return float(provider.expected["cost_usd"])
     usage = provider.expected["usage"]
@@ -183,7 +183,7 @@ def no_redaction() -> Iterator[None]:
         yield
 
 
-FAULTS = {  # provider -> fault tested with it; tests/runtime/test_faults.py tests every provider
+FAULTS = {  # provider -> fault tested with it; tests/runtime/test_faults.py tests each fault with all
     "claude": locked_journal,
     "openai": broken_journal,
     "gemini": no_threads,
@@ -197,7 +197,7 @@ FAULTS = {  # provider -> fault tested with it; tests/runtime/test_faults.py tes
 def test_an_agent_sees_no_difference_under_a_fault(
     name: str, play: Any, journal: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """If observability has a fault, results, exceptions and printed lines are the same as without tracing."""
+    """While this package has a fault, a model call returns, raises and prints the same with tracing on and off."""
 
     def everything() -> list[Any]:
         outcomes = ("answer", "429", "503", "malformed")
@@ -217,8 +217,8 @@ def test_an_agent_sees_no_difference_under_a_fault(
 def test_an_agent_sees_no_difference(
     play: Any, journal: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """For every provider and outcome, result, exception and printed lines are the same with tracing on, off, and with
-    a journal that nobody can write."""
+    """For every provider and outcome, a model call returns, raises and prints the same whether tracing is on, is off,
+    or has a journal that it cannot write."""
 
     def everything() -> dict[tuple[str, str, str], Any]:
         return {
@@ -244,7 +244,7 @@ def test_an_agent_sees_no_difference(
 
 
 def what_comes_of(model: BaseModel, way: str) -> tuple[Any, Any]:
-    """Return the answer's text, or an exception's type and text."""
+    """Call the model; return the answer's text, or the type and text of the exception."""
     try:
         return "answer", ask(model, way)
     except Exception as error:  # noqa: BLE001 - any exception is compared
@@ -252,7 +252,7 @@ def what_comes_of(model: BaseModel, way: str) -> tuple[Any, Any]:
 
 
 def test_a_prompt_is_sent_with_a_nonce_and_shown_without(play: Any, journal: Any) -> None:
-    """A nonce is added to each sent prompt, so that no cache matches; the trace shows the prompt without the nonce."""
+    """Each prompt is sent with a nonce, so that no cache answers it; the trace shows the prompt without the nonce."""
     provider, model = play("deepseek", "answer")
     ask(model, "generate")
     (row,) = journal.observations()
@@ -274,7 +274,7 @@ def test_a_prompt_is_sent_with_a_nonce_and_shown_without(play: Any, journal: Any
 def test_the_trace_shows_the_parameters_sent(
     name: str, model_name: str | None, sent: dict[str, Any], play: Any, journal: Any
 ) -> None:
-    """The trace has the parameters as sent: some models get no temperature, or another name for the token limit."""
+    """The trace has the sent parameters: some models take no temperature, or have another name for the token limit."""
     provider, _ = play(name, "answer")
     model = ModelFactory.create_model(name, model_name)
     assert model is not None
@@ -312,7 +312,7 @@ def test_openrouter_is_asked_for_the_cost(play: Any) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_openais_account_is_not_sent_to_others(way: str, play: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The SDK sends OPENAI_ORG_ID to any host; our client sends it to OpenAI alone."""
+    """The SDK would send OPENAI_ORG_ID to any host; the factory's models send it only to OpenAI."""
     monkeypatch.setenv("OPENAI_ORG_ID", "org-of-the-operator")
     for name in ("openai", "xai"):
         provider, _ = play(name, "answer")
@@ -326,7 +326,7 @@ def test_openais_account_is_not_sent_to_others(way: str, play: Any, monkeypatch:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["openai", "claude"])
 def test_a_prompt_of_five_megabytes_is_sent_and_recorded(name: str, play: Any, journal: Any) -> None:
-    """A long prompt is cut neither for the model nor in the journal."""
+    """A prompt of five megabytes is sent and recorded uncut."""
     provider, model = play(name, "answer")
     prompt = "liquidations " * 400_000
     assert model.generate_response("", prompt) is not None
@@ -337,7 +337,7 @@ def test_a_prompt_of_five_megabytes_is_sent_and_recorded(name: str, play: Any, j
 
 @pytest.mark.parametrize("name", ["groq", "claude"])
 def test_a_closed_stream_is_one_generation(name: str, play: Any, journal: Any) -> None:
-    """A stream closed early is a generation with the text received so far, and without an error."""
+    """If an agent closes a stream early, the recorded row has the text received so far, and no error."""
     _, model = play(name, "answer")
     pieces = model.stream_response("", "Longs +80 %")
     first = next(pieces)
@@ -348,7 +348,7 @@ def test_a_closed_stream_is_one_generation(name: str, play: Any, journal: Any) -
 
 @pytest.mark.parametrize("name", ["groq", "claude"])
 def test_a_broken_stream_keeps_its_text(name: str, play: Any, journal: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """An error within a stream is printed and ends it; the trace keeps the text received so far."""
+    """If a stream fails midway, it ends and a line is printed; the trace keeps the text received so far."""
     provider, model = play(name, "answer")
     broken = {"error": {"message": "Overloaded", "type": "overloaded_error"}}
     provider.recorded["stream"][5:] = [{"type": "error", **broken} if name == "claude" else broken]
@@ -361,7 +361,7 @@ def test_a_broken_stream_keeps_its_text(name: str, play: Any, journal: Any, caps
 
 
 def test_an_empty_stream_is_reported_with_its_cure(play: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """A stream without text, ended by the token limit, prints the advice to raise the limit, and is not an error."""
+    """If the token limit ends a stream before any text, a line advises to raise the limit, and no error is printed."""
     provider, model = play("groq", "answer")
     provider.recorded["stream"] = [{"choices": [{"index": 0, "delta": {}, "finish_reason": "length"}]}]
     capsys.readouterr()
@@ -382,7 +382,7 @@ def test_an_empty_stream_is_reported_with_its_cure(play: Any, capsys: pytest.Cap
 def test_a_failure_names_its_cure(
     name: str, outcome: str, cure: str, play: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """If a failure has a known cure, a yellow line names it."""
+    """If the cure of a failed call is known, a yellow line names the cure."""
     _, model = play(name, outcome)
     ask(model, "generate")
     assert cure in capsys.readouterr().out
@@ -408,7 +408,7 @@ def test_a_refused_request_names_its_cure(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The advice after HTTP status 400 depends on the provider's message; for an unknown model it lists known ones."""
+    """The advice after HTTP status 400 fits the provider's message; for an unknown model, it lists known models."""
     httpserver.expect_request("/chat/completions").respond_with_json({"error": {"message": refusal}}, 400)
     Provider("deepseek").configure(monkeypatch, httpserver.url_for(""))
     model = ModelFactory.create_model("deepseek", name)
@@ -423,7 +423,7 @@ def test_a_refused_request_names_its_cure(
 def test_a_quoted_key_is_not_printed(
     httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A key that the provider quotes when refusing it is masked in the printed line, with tracing off too."""
+    """If a provider refuses a key and quotes it, the printed line masks the key, even while tracing is off."""
     key = "sk-proj-" + "a1B2c3D4" * 6
     httpserver.expect_request("/chat/completions").respond_with_json({"error": {"message": f"Bad key {key}"}}, 401)
     Provider("deepseek").configure(monkeypatch, httpserver.url_for(""))
@@ -438,6 +438,6 @@ def test_a_quoted_key_is_not_printed(
 
 
 def test_every_recorded_status_is_played() -> None:
-    """The recorded bodies cover every status that the tests play, for every provider."""
+    """For every provider, the recorded files have an error body for each HTTP status that the tests use."""
     for name in PROVIDERS:
         assert set(Provider(name).recorded["errors"]) == set(STATUSES)

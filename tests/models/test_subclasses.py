@@ -96,7 +96,7 @@ class OverridingTheOverride(Overriding):
 
 
 class SdkUsage(Overriding):
-    """Returns the SDK's own usage object."""
+    """Returns a ModelResponse whose usage is the SDK's object, not a dict."""
 
     usage = SimpleNamespace(**USAGE)
 
@@ -128,7 +128,7 @@ class Retrying:
 
 
 class MixedInAndCallingOn(Retrying, Overriding):
-    """The mixin's method calls an override: together they are one call."""
+    """The mixin's method calls an override: both together are recorded as one model call."""
 
 
 MODELS = (
@@ -159,7 +159,7 @@ def test_a_call_is_exactly_one_generation(model_class: type[BaseModel], journal:
 
 
 def test_a_message_is_an_answer_without_tokens(journal: Any) -> None:
-    """If a subclass returns an SDK's message, the row has its content, and usage and cost are unknown."""
+    """If a subclass returns an SDK's message, the row has the message's content; its usage and cost are None."""
     assert SdkMessage().generate_response("You trade", "Longs +80 %").content == "BUY"
     (row,) = journal.observations()
     assert (row["output"], row["usage"], row["cost_usd"]) == ("BUY", None, None)
@@ -173,7 +173,7 @@ def test_the_other_ways_of_asking_follow_an_override(model_class: type[BaseModel
     assert list(model.stream_response("You trade", "Longs +80 %")) == ["BUY"]
     assert asyncio.run(listened(model)) == ["BUY"]
     requests = {(*request, "!" in str(request)) for request in model.client.requests}
-    assert len(requests) == (2 if model_class is Inheriting else 1)  # an override requests no stream; BaseModel does
+    assert len(requests) == (2 if model_class is Inheriting else 1)  # only BaseModel also requests streams
     rows = journal.observations()
     assert [row["output"] for row in rows] == ["BUY"] * 3
     assert [row["usage"] for row in rows] == [{"input": 100, "output": 20}] * 3
@@ -185,7 +185,7 @@ async def listened(model: BaseModel) -> list[str]:
 
 
 def test_every_way_of_asking_has_the_same_default_temperature() -> None:
-    """If an agent gives no temperature, 0.7 is sent, in all four ways of asking."""
+    """If an agent gives no temperature, all four ways to call a model send 0.7."""
     model = Inheriting()
     model.generate_response("You trade", "Longs +80 %")
     asyncio.run(model.agenerate_response("You trade", "Longs +80 %"))
@@ -234,7 +234,7 @@ def test_asynchronous_and_streaming_overrides_are_one_generation_each(journal: A
 
 
 class FallingBack(Custom):
-    """Calls another model instead of its own."""
+    """Answers by a call of another model."""
 
     def generate_response(self, system_prompt, user_content, temperature=0.7, max_tokens=None):
         return Overriding().generate_response(system_prompt, user_content)
@@ -266,7 +266,7 @@ class Unavailable(Custom):
 
 
 def test_a_failure_is_printed_and_none(journal: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """A failed call prints an error, without advice if none is known, and returns None, as in moon-dev-ai-agents."""
+    """If a call fails, it prints the error and returns None, as in moon-dev-ai-agents; unknown errors get no advice."""
     assert Failing().generate_response("You trade", "Longs +80 %") is None
     printed = capsys.readouterr().out
     assert "❌ Model error: quota exceeded" in printed
@@ -276,13 +276,13 @@ def test_a_failure_is_printed_and_none(journal: Any, capsys: pytest.CaptureFixtu
 
 
 def test_a_model_without_a_client_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
-    """A call of a model whose class built no client prints what its author must correct."""
+    """If a model's class sets no client, a call of the model prints what the class must do."""
     assert Clientless().generate_response("You trade", "Longs +80 %") is None
     assert "custom has no client: its initialize_client must set self.client" in capsys.readouterr().out
 
 
 def test_a_503_is_raised_unchanged(journal: Any) -> None:
-    """A 503 is raised as the same exception object, for the agent's retry logic."""
+    """If a provider answers 503, the SDK's exception reaches the agent unchanged, for the agent's retry logic."""
     with pytest.raises(RuntimeError) as caught:
         Unavailable().generate_response("You trade", "Longs +80 %")
     assert caught.value is Unavailable.error
@@ -299,7 +299,7 @@ def test_what_a_caller_throws_into_a_stream_is_the_callers(capsys: pytest.Captur
 
 
 def test_an_agents_random_numbers_are_its_own() -> None:
-    """Making the nonce neither uses nor changes the agent's sequence of `random`."""
+    """The nonce comes from a random generator of its own, so that the seeded numbers of an agent stay the same."""
     import random
 
     model = Inheriting()
@@ -328,7 +328,7 @@ BAD_PROMPTS: dict[str, tuple[Any, str, str | None]] = {
 
 @pytest.mark.parametrize("case", BAD_PROMPTS)
 def test_a_bad_prompt_is_reported_with_its_cure(case: str, journal: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """A prompt that is not a string is sent as text, an empty prompt is not sent; both are reported and recorded."""
+    """A prompt that is not a string is sent as text; an empty prompt is not sent. Both are reported and recorded."""
     prompt, message, sent = BAD_PROMPTS[case]
     model = Inheriting()
     response = model.generate_response("You trade", prompt)

@@ -17,7 +17,7 @@ from src.models.model_factory import ModelFactory
 logging.getLogger("werkzeug").setLevel(logging.ERROR)  # logging a request takes longer than the request
 
 PROVIDERS = tuple(ModelFactory.MODEL_IMPLEMENTATIONS)
-# Parameters for a test of every provider: one provider of each protocol is tested with the quick tests.
+# Parameters of a test that runs with every provider. The quick tests run it with one provider of each protocol.
 EACH_PROVIDER = [
     pytest.param(name, marks=() if name in ("claude", "openai") else pytest.mark.slow) for name in PROVIDERS
 ]
@@ -29,7 +29,7 @@ FAILURES = (*STATUSES, "malformed", "not json", "timeout")
 
 
 class Provider:
-    """One provider, as it answers over HTTP."""
+    """Stands in for one provider: it has recorded answers, and keeps received requests."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -39,13 +39,13 @@ class Provider:
         self.headers: list[Any] = []  # headers of received requests
 
     def configure(self, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
-        """Point the settings at `address`, with a key if the provider has keys."""
+        """Set the provider's base URL to `address`, and set a key if the provider needs one."""
         if self.recorded["key_name"]:
             monkeypatch.setenv(self.recorded["key_name"], KEY)
         monkeypatch.setenv(self.recorded["base_url_name"], address.rstrip("/") + self.recorded["base"])
 
     def play(self, server: HTTPServer, outcome: str) -> None:
-        """Make the server answer every request alike: `answer`, `tool call`, an error status, or a malformed body."""
+        """Make the server answer every request with `outcome`: `answer`, `tool call`, a status or a malformed body."""
         server.clear()
         server.expect_request(self.recorded["path"], method="POST").respond_with_handler(
             lambda request: self._respond(request, outcome)
@@ -89,7 +89,7 @@ BLOCKING = ("generate", "stream")
 
 
 def ways_of(name: str) -> tuple[str, ...]:
-    """Return all four ways for one provider of each SDK, and only the blocking ways for other providers."""
+    """Return the names of all four ways to call for one provider of each SDK; for others, only the blocking ways."""
     return tuple(WAYS) if name in ("claude", "groq") else BLOCKING
 
 
@@ -98,5 +98,5 @@ def _content(response: Any) -> str | None:
 
 
 def ask(model: BaseModel, way: str) -> str | None:
-    """Call the model as an agent does."""
+    """Call the model in this way, as an agent does; return the text of the answer."""
     return WAYS[way](model, "You are a liquidation analyst", "Longs +80 %", temperature=0.3, max_tokens=200)

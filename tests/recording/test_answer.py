@@ -14,7 +14,7 @@ from tests.providers.wire import ANSWER, PROVIDERS, Provider
 
 @cases("name", PROVIDERS)
 def test_a_model_response_is_read_with_its_raw_response(name: str) -> None:
-    """The model, tokens and finish reason of a ModelResponse without `usage` are read from its raw response."""
+    """If a ModelResponse has no `usage`, its model, tokens and finish reason are read from its raw response."""
     provider = Provider(name)
     response = ModelResponse(ANSWER, provider.recorded["answer"], "asked-for", None)
     answer = read_answer(reply_of(response))
@@ -26,7 +26,7 @@ def test_a_model_response_is_read_with_its_raw_response(name: str) -> None:
 
 
 def test_an_sdk_s_objects_are_read_like_their_json() -> None:
-    """A response of OpenAI's SDK is read alike, whether a call returns it or a ModelResponse holds it."""
+    """A response of OpenAI's SDK gives the same answer, whether a call returns it or a ModelResponse holds it."""
     completion = ChatCompletion.model_validate(Provider("openai").recorded["answer"])
     for result in (reply_of(ModelResponse(ANSWER, completion, "gpt-5-mini")), completion):
         answer = read_answer(result)
@@ -41,20 +41,20 @@ def test_an_sdk_s_message_is_its_content() -> None:
 
 
 def test_a_part_of_the_usage_gives_way_to_the_whole() -> None:
-    """The Claude class of moon-dev-ai-agents returns only `completion_tokens`: usage is read from the raw response."""
+    """If a ModelResponse's usage has only `completion_tokens`, the usage of its raw response is taken instead."""
     raw = Provider("claude").recorded["answer"]
     answer = read_answer(ModelResponse(ANSWER, raw, "claude-haiku-4-5", {"completion_tokens": 31}))
     assert answer.usage == raw["usage"]
 
 
 def test_a_sum_over_several_requests_is_kept() -> None:
-    """A subclass that calls twice and adds up the usage knows more than its last raw response: the sum is kept."""
+    """If a subclass makes two requests and adds up their usage, this sum is kept, not the last raw response's usage."""
     own = {"prompt_tokens": 5000, "completion_tokens": 400, "total_tokens": 5400}
     assert read_answer(ModelResponse(ANSWER, Provider("groq").recorded["answer"], "m", own)).usage == own
 
 
 def test_ollama_s_own_api_counts_beside_the_message() -> None:
-    """The Ollama class of moon-dev-ai-agents keeps no usage: tokens are read from the JSON of its raw response."""
+    """If a ModelResponse of Ollama has no usage, as in moon-dev-ai-agents, tokens are read from its raw JSON."""
     message = {"role": "assistant", "content": "hello", "thinking": "greet"}
     counts = {"prompt_eval_count": 26, "eval_count": 290}
     raw = {"model": "llama3.2", "done_reason": "stop", "message": message, **counts}
@@ -63,7 +63,7 @@ def test_ollama_s_own_api_counts_beside_the_message() -> None:
 
 
 def test_gemini_s_own_sdk_is_read() -> None:
-    """The Gemini class of moon-dev-ai-agents keeps no usage: tokens are read from its response object."""
+    """If a ModelResponse of Gemini has no usage, as in moon-dev-ai-agents, tokens are read from the SDK's response."""
     raw = SimpleNamespace(
         usage_metadata=SimpleNamespace(prompt_token_count=20, candidates_token_count=5),
         candidates=[SimpleNamespace(finish_reason=SimpleNamespace(name="STOP"))],
@@ -91,7 +91,7 @@ def test_a_plain_value_is_the_answer_itself(case: str) -> None:
 
 
 def test_nothing_is_raised_by_a_hostile_result() -> None:
-    """If the properties of a result raise, their values are unknown, and readable values are kept."""
+    """If some attributes of a result raise, only these are unknown; the readable attributes are recorded."""
 
     class Hostile:
         def __getattr__(self, name: str) -> Any:
@@ -143,6 +143,6 @@ CONTENTS: dict[str, tuple[Any, bool, str | None]] = {
 
 @cases("case", CONTENTS)
 def test_text_and_tool_calls_are_found_in_any_providers_form(case: str) -> None:
-    """An answer's content is text, a message or a list of blocks; either of the last two may call tools."""
+    """An answer's text and its tool calls are found whether its content is a text, a message or a list of blocks."""
     content, calls, text = CONTENTS[case]
     assert (calls_tools(content), text_in(content)) == (calls, text)

@@ -27,20 +27,20 @@ same_data = pytest.mark.skipif(
 PROVIDER_IDS = {"claude": "anthropic", "gemini": "google", "xai": "x-ai"}
 USAGES = (
     BUCKETS,
-    {"input": 300_000, "input_cache_creation": 900_000, "output": 1_000},  # above the bound of any price tier
+    {"input": 300_000, "input_cache_creation": 900_000, "output": 1_000},  # more tokens than any price tier's bound
     {"input": 1, "output": 1},
     {"input": 1000, "output": 0},
     {"input": 0, "output": 0},
 )
 TIMES = (
     datetime.now(timezone.utc),
-    datetime(2024, 1, 1, 17, tzinfo=timezone.utc),  # before most price changes, in hours when DeepSeek is cheap
+    datetime(2024, 1, 1, 17, tzinfo=timezone.utc),  # before most price changes, and in DeepSeek's cheap hours
     datetime(2026, 11, 1, 8, tzinfo=timezone.utc),
 )
 
 
 def by_genai_prices(provider_id: str, model: str, buckets: dict[str, int], at: datetime) -> tuple[float, bool]:
-    """Return the library's price in USD, and whether the library has a rate for all used tokens."""
+    """Return genai-prices' price in USD, and whether genai-prices has a rate for all used tokens."""
     cached, written = buckets.get("input_cached_tokens", 0), buckets.get("input_cache_creation", 0)
     thought = buckets.get("output_reasoning_tokens", 0)
     usage = genai_prices.Usage(
@@ -80,7 +80,7 @@ def test_every_model_that_we_name_has_a_price(provider: str) -> None:
 @same_data
 @pytest.mark.parametrize("provider", get_snapshot().providers, ids=lambda provider: provider.id)
 def test_a_price_is_genai_prices_own(provider: Any) -> None:
-    """Each model's price is that of genai-prices, on three dates and for any usage, or None if a rate is missing."""
+    """On three dates and for several usages, each model has the price of genai-prices, or None if a rate is missing."""
     for model in provider.models:
         for at in TIMES:
             for buckets in USAGES:
@@ -102,7 +102,7 @@ PROVIDERS = (None, "azure", "Google", "vertex-ai", "amazon-bedrock", "openrouter
 @same_data
 @cases("provider", PROVIDERS)
 def test_a_name_stands_for_the_same_model(provider: str | None) -> None:
-    """A model's name is priced as in genai-prices, with and without a provider, however the name's date is written."""
+    """However a model's name writes its date, and with or without a provider, its price is that of genai-prices."""
     at = datetime.now(timezone.utc)
     for name in NAMES:
         cost = price(provider, name, BUCKETS, at=at)
@@ -121,7 +121,7 @@ def test_the_table_is_the_installed_data() -> None:
     """The price table is what `make prices` writes from the installed genai-prices, and contains its licence."""
     written = [json.loads(line) for line in FILE.read_text(encoding="utf-8").splitlines()]
     made = [*make_prices.lines()]
-    made[0]["newest"] = written[0]["newest"]  # the date of the newest price in force depends on today
+    made[0]["newest"] = written[0]["newest"]  # `newest`, the date of the newest price in force, changes with time
     assert written == made
     assert "MIT License" in written[0]["licence"]
 
@@ -174,7 +174,7 @@ UNKNOWN = {
 
 @cases("case", UNKNOWN)
 def test_unknown_is_none_and_never_zero(case: str) -> None:
-    """An unknown cost is None: 0 would be wrong, and would switch off the server's own pricing."""
+    """An unknown cost is None: 0 would be wrong, and would keep Langfuse from computing a price of its own."""
     assert price(*UNKNOWN[case]) is None
 
 

@@ -1,4 +1,4 @@
-"""Answers that begin with an action are signals, marked as inferred, unless the trace has a signal of its own."""
+"""An answer whose first line is only an action, such as BUY, is an inferred signal, unless the trace has a signal."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -42,7 +42,7 @@ def test_any_other_answer_is_none(answer: str) -> None:
 
 @observe_llm
 def ask(answer: str) -> str:
-    """Make a model call."""
+    """Stand in for a model call that gives this answer."""
     return answer
 
 
@@ -87,10 +87,10 @@ def test_it_may_be_turned_off(journal: Any, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 class SwarmAgent:
-    """Calls several models in a pool of threads."""
+    """Stands in for an agent that calls several models in a pool of threads."""
 
     def query(self, *answers: str) -> str:
-        """Make one model call per answer, each in a thread of the pool."""
+        """Call `ask` once per answer, each call in a thread of the pool."""
         with ThreadPoolExecutor(4) as pool:
             return "\n".join(pool.map(ask, answers))
 
@@ -117,7 +117,7 @@ def test_a_swarms_answers_are_votes(answers: Any, votes: Any, winner: Any, journ
 
 
 def test_a_query_inside_a_cycle_belongs_to_its_trace(journal: Any) -> None:
-    """All rows of a query in a cycle are in the cycle's trace; the model calls have SwarmAgent as their agent."""
+    """If a swarm is queried within a cycle, all rows are in the cycle's trace; model calls have SwarmAgent as agent."""
     with ObservabilityContext.agent_cycle("TradingAgent"):
         SwarmAgent().query("SELL", "SELL")
     rows = {(row["type"], row["name"]): row for row in journal.observations()}
@@ -128,7 +128,7 @@ def test_a_query_inside_a_cycle_belongs_to_its_trace(journal: Any) -> None:
 
 
 def test_an_agents_own_cycle_is_the_methods(journal: Any) -> None:
-    """If a method traced as a cycle opens a cycle in its body, one cycle is recorded; it fails if the method fails."""
+    """If a method traced as a cycle opens a cycle itself, one cycle is recorded, as an ERROR if the method raises."""
 
     class FundingAgent:
         def run_monitoring_cycle(self, symbol: str) -> None:

@@ -32,7 +32,7 @@ def decide(confidence: float = 70, action: str = "BUY", agent: str = "WhaleAgent
 
 
 def run(*arguments: str) -> Result:
-    """Run a console command after journalling the queue."""
+    """Write all queued rows to the journal, then run a console command and return its result."""
     runtime.flush(5)
     return CliRunner().invoke(app, arguments)
 
@@ -130,7 +130,7 @@ def table(folder: Path, *lines: str, header: str = "trace_id,pnl_usd,note") -> s
 
 
 def broken_lines(told: Result) -> dict[int, str]:
-    """Return the reason for each bad line in the JSON output of an import."""
+    """Return a dict of each bad line's number and error, read from the JSON output of an import."""
     said = [json.loads(line) for line in told.stdout.splitlines()]
     return {each["line"]: each["error"] for each in said if "line" in each}
 
@@ -162,7 +162,7 @@ def test_a_file_is_imported_its_broken_lines_named(journal: Any, tmp_path: Path)
     ids=["text after a quote", "a cell of 16 MB", "too many cells"],
 )  # fmt: skip
 def test_broken_csv_costs_one_line(broken: str, journal: Any, tmp_path: Path) -> None:
-    """Of a broken CSV file, the lines above and below the broken line are imported."""
+    """If one line of a CSV file is broken, the lines above and below it are imported."""
     first, second, third = decide(), decide(), decide()
     lines = (f'{first},1,"two\nlines"', broken.format(second), f"{third},3", f'{second},4,"fine"')
     told = run("outcomes", "--json", "--import", table(tmp_path, *lines))
@@ -173,7 +173,7 @@ def test_broken_csv_costs_one_line(broken: str, journal: Any, tmp_path: Path) ->
 
 
 def test_an_open_quote_costs_the_lines_below_it(journal: Any, tmp_path: Path) -> None:
-    """If a quote is never closed, the lines from there on are not imported, and the message names them."""
+    """If a quote is never closed, no line from the open quote on is imported, and the message has their numbers."""
     first, second, third = decide(), decide(), decide()
     told = run("outcomes", "--json", "--import", table(tmp_path, f"{first},1", f'{second},2,"open', f"{third},3"))
     assert broken_lines(told) == {
@@ -201,7 +201,7 @@ def test_a_file_names_traces_beyond_doubt(name: str, journal: Any, tmp_path: Pat
 def test_partial_fills_are_added_up_where_that_is_said(
     option: list[str], stored: list[float], journal: Any, tmp_path: Path
 ) -> None:
-    """Without --sum or --last, several lines of one trace are refused; other lines are imported."""
+    """Several lines of one trace are imported only with --sum or --last, else refused; other lines are imported."""
     fills, other = decide(), decide()
     file = table(tmp_path, f"{fills},9.5,one", f"{other},1", f"{fills[:10]},-2,two")
     told = run("outcomes", "--json", "--import", file, *option)
@@ -214,7 +214,7 @@ def test_partial_fills_are_added_up_where_that_is_said(
 
 
 def test_a_message_lists_at_most_five_lines(journal: Any, tmp_path: Path) -> None:
-    """A refusal of many lines of one trace lists the first five of these lines."""
+    """If many lines of one trace are refused, the message lists the numbers of the first five."""
     lines = [f"{decide()},1"] * 6
     for rows, numbers in ((lines[1:], "2, 3, 4, 5, 6"), (lines, "2, 3, 4, 5, 6, …")):
         why = broken_lines(run("outcomes", "--json", "--import", table(tmp_path, *rows)))[2]
@@ -318,7 +318,7 @@ def test_ctrl_c_while_it_is_written_waits_for_the_rest(journal: Any, tmp_path: P
 
 
 def rows_of_outcomes(notes: list[str]) -> list[list[dict[str, Any]]]:
-    """Return two score rows for each of these notes, as they are journalled."""
+    """Return one list per note, with two score rows of the form that the journal takes."""
     empty = dict.fromkeys(SCORE_COLUMNS)
     fixed = {"name": "pnl_usd", "data_type": "NUMERIC", "value": 1.0, "timestamp_ns": 1, "state": "local"}
     return [
@@ -328,19 +328,19 @@ def rows_of_outcomes(notes: list[str]) -> list[list[dict[str, Any]]]:
 
 
 def test_an_import_lets_others_write_every_200_rows(journal: Any) -> None:
-    """Long files and long notes are imported in short transactions, which the test reads by SQLite's trace callback."""
+    """An import begins a new transaction every 200 rows, or earlier after long notes, so that others can write."""
     many(1)
     writer, statements = Journal(settings.journal_path()), list[str]()
     writer._db.set_trace_callback(statements.append)
     append_in_steps(writer, rows_of_outcomes(["x"] * 450 + ["x" * 900_000] * 3))
-    written = [statement for statement, _ in groupby(statements)]  # a statement with triggers is traced several times
+    written = [statement for statement, _ in groupby(statements)]  # triggers make SQLite report a statement repeatedly
     verbs = "".join({"BEGIN": "|", "INSERT": "+"}.get(each.split()[0], "") for each in written)
     assert [len(step) for step in verbs.split("|")[1:]] == [200, 200, 200, 200, 100, 2, 2, 2]
     writer.close()
 
 
 def test_an_import_that_fails_half_way_says_how_far_it_came(journal: Any) -> None:
-    """On a full disk, the message has the number of recorded outcomes; a second run imports the rest."""
+    """If the disk gets full, the message has the number of recorded outcomes; a second import adds the rest."""
     many(1)
     writer, lines = Journal(settings.journal_path()), rows_of_outcomes(["x" * 1_000] * 350)
     writer.select(f"PRAGMA max_page_count = {writer.used_bytes() // 4096 + 100}")
@@ -396,7 +396,7 @@ def test_an_outcome_is_told_to_scripts(journal: Any) -> None:
 
 
 def test_a_name_that_fits_several_traces_is_refused_in_words(journal: Any) -> None:
-    """The message says whether the given prefix fits no trace id or several."""
+    """If a prefix fits no trace id or several, the command is refused, and the message says which."""
     many(2)
     assert "❌ Several trace ids start with '0000':" in run("outcome", "0000", "--pnl-usd", "1").stderr
     assert "❌ No trace id starts with 'ffff':" in run("outcome", "ffff", "--pnl-usd", "1").stderr

@@ -43,7 +43,7 @@ class Disk:
         """Do nothing: this sink has no idle work."""
 
     def close(self) -> None:
-        """Count the call."""
+        """Count how often the recorder closes this sink."""
         self.closed += 1
 
     def abandon(self) -> None:
@@ -58,7 +58,7 @@ def disk() -> Disk:
 
 @pytest.fixture
 def over(disk: Disk) -> Iterator[Recorder]:
-    """A recorder that writes to this sink."""
+    """Yield a recorder that writes to `disk`."""
     recorder = Recorder(lambda: disk)
     yield recorder
     disk.error = None
@@ -67,14 +67,14 @@ def over(disk: Disk) -> Iterator[Recorder]:
 
 
 def ended(size: int = 10) -> Observation:
-    """Return an ended observation, as a caller's thread gives it to the recorder."""
+    """Return an observation that has ended, as a caller's thread passes it to the recorder."""
     observation = Observation("llm_generation", "generation")
     observation.ended, observation.output, observation.size = time.perf_counter_ns(), "x" * size, size
     return observation
 
 
 def seconds_of(what: Callable[[], Any]) -> float:
-    """Return the duration of a call."""
+    """Return how many seconds a call of `what` takes."""
     began = time.monotonic()
     what()
     return time.monotonic() - began
@@ -147,7 +147,7 @@ def test_a_caller_does_not_wait_for_a_disk_that_fails(disk: Disk, over: Recorder
 def test_what_cannot_be_written_at_the_end_is_counted(
     disk: Disk, over: Recorder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`stop` tries once more to write the queue; if that fails, one line has the number of lost observations."""
+    """`stop` tries once more to write the queue; if that fails, it prints the number of lost observations."""
     disk.error = OSError("No space left on device")
     for _ in range(700):
         over.on_end(ended())
@@ -273,7 +273,7 @@ def test_what_cannot_start_yet_starts_later(
 def test_sync_waits_a_second_for_a_disk_and_only_once(
     disk: Disk, over: Recorder, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With `sync` and a locked journal, only the first of 51 calls waits; all 51 are failures under the name `sync`."""
+    """With `sync`, while the disk hangs, only the first of 51 calls waits; all 51 are counted as failures of `sync`."""
     monkeypatch.setattr(recorder, "SYNC_SECONDS", 0.2)
     disk.open.clear()
 
@@ -293,7 +293,7 @@ def test_sync_waits_a_second_for_a_disk_and_only_once(
 
 
 def test_what_comes_after_the_end_is_written_too(disk: Disk, over: Recorder) -> None:
-    """An observation that ends after `stop` is written too, and the journal is closed again."""
+    """If an observation ends after `stop`, it is still written, and then the journal is closed again."""
     over.on_end(ended())
     assert over.stop(5)
     for number in range(2, 12):
@@ -378,7 +378,7 @@ def test_a_process_that_ends_while_its_first_call_begins(monkeypatch: pytest.Mon
 def test_what_was_cut_from_a_batch_by_its_size_waits_for_no_look(
     disk: Disk, over: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If large answers fill a batch before it has 50 rows, the next batch follows at once, not at the next poll."""
+    """If large answers fill a batch before it has 50 rows, the next batch is written without waiting for a poll."""
     monkeypatch.setattr(recorder, "_POLL_SECONDS", 60.0)
     disk.open.clear()
     for _ in range(40):
@@ -505,7 +505,7 @@ def test_sync_waits_for_the_disk_itself(tmp_path: Path) -> None:
 
 
 def test_health_counts_what_it_has_seen(journal: Any) -> None:
-    """`recorded` never exceeds the calls made; in the end, every call is recorded and journalled, none dropped."""
+    """`recorded` in `health()` never exceeds the calls made; at the end, all calls are journalled, none is dropped."""
     for number in range(300):
         ask(str(number))
         if number % 50 == 0:
@@ -517,8 +517,8 @@ def test_health_counts_what_it_has_seen(journal: Any) -> None:
 
 
 def test_an_alarm_while_the_thread_is_started_reaches_the_agent(disk: Disk) -> None:
-    """If a SIGALRM handler raises while a call starts our thread, the agent gets the error, and the next call starts
-    the thread."""
+    """If a SIGALRM handler raises while a call starts the recorder's thread, the agent gets the error, and the next
+    call starts the thread."""
     number, rung = 0, ""
     with alarms():
         while rung is not None:

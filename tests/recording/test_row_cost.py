@@ -20,7 +20,7 @@ _numbers = itertools.count()
 
 
 def generation() -> Observation:
-    """Return the observation of a call through a model; no two prompts are alike."""
+    """Return the observation of a model call, with a prompt that no other observation has."""
     call = Observation("llm_generation", "generation")
     call.model_parameters = {"temperature": 0.3, "max_tokens": 1_000}
     call.metadata = {"model_type": "openai", "model_name": "gpt-4o-mini", "temperature": 0.3, "max_tokens": 1_000}
@@ -44,7 +44,7 @@ def calls_of(call: Observation) -> Counter[str]:
 
 
 def test_a_row_takes_few_calls() -> None:
-    """Making the row of a call, with usage, answer, price and redaction, takes few function calls."""
+    """To make the row of a model call, with usage, answer, price and redaction, takes few function calls."""
     calls = calls_of(generation())
     assert 200 < calls.total() <= MOST_CALLS, calls.most_common(20)
 

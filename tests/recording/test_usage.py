@@ -136,7 +136,7 @@ def test_buckets_are_never_negative_and_never_raise(usage: dict[str, Any], provi
 
 
 def test_an_object_whose_attributes_raise_is_unknown() -> None:
-    """A usage object whose attributes raise has unknown tokens."""
+    """If the attributes of a usage object raise, its token counts are unknown."""
 
     class Hostile:
         def __getattr__(self, name: str) -> Any:
@@ -153,7 +153,7 @@ def test_only_of_googles_messages_properties_are_read() -> None:
 
 
 def test_buckets_of_two_calls_add_up() -> None:
-    """A bucket that one of two calls lacks is added as zero."""
+    """When the usage of two calls is added up, a bucket that one call lacks counts as zero."""
     assert add_buckets({"input": 1, "output": 2}, {"input": 3, "input_cached_tokens": 4}) == {
         "input": 4,
         "output": 2,

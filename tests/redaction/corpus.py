@@ -1,4 +1,4 @@
-"""Test data: secrets of every rule with valid checksums, look-alikes that must not be masked, and texts with both."""
+"""Test data: secrets for every redaction rule, look-alikes that must not be masked, and texts with both."""
 
 import base64
 import hashlib
@@ -62,7 +62,7 @@ def _wif(make: random.Random) -> str:
 
 
 def _extended(make: random.Random) -> str:
-    # SLIP-132: xprv, yprv, zprv, Yprv, Zprv, tprv, uprv, vprv
+    # the version bytes in SLIP-132 of xprv, yprv, zprv, Yprv, Zprv, tprv, uprv, vprv
     version = make.choice(
         ["0488ade4", "049d7878", "04b2430c", "0295b005", "02aa7a99", "04358394", "044a4e28", "045f18bc"]
     )
@@ -154,7 +154,7 @@ def glued(make: random.Random, rule: str) -> str:
             return secret
 
 
-# Texts with a secret at `{}`, beside `ID`, the id that the secret belongs to.
+# Texts with a secret at `{}` and, at `ID`, the AWS or Twilio id that the secret belongs to.
 AWS_NOTATIONS = (
     "ID:{}", "ID {}", "| ID | {} |", 'boto3.client("s3", "eu-west-1", "ID", "{}")', "AWS asked for ID\n{}\n",
     '["ID", "{}"]', "{} belongs to ID", "s3://ID:{}@bucket",
@@ -244,7 +244,7 @@ WEBHOOKS: dict[str, Callable[[random.Random], tuple[str, str]]] = {
 
 
 def _pooled(address: str) -> str:
-    """Write an address as the errors of requests and urllib3 do."""
+    """Return the message of a connection error of requests and urllib3 for this URL."""
     parts = urlsplit(address)
     target = address.split(parts.netloc, 1)[1]
     return (
@@ -253,7 +253,7 @@ def _pooled(address: str) -> str:
     )
 
 
-# The notations of an address in logs, errors and JSON.
+# The notations of a URL in logs, errors and JSON.
 ADDRESSES: dict[str, Callable[[str], str]] = {
     "as it is": lambda address: address,
     "in prose": lambda address: f"Client error '401 Unauthorized' for url '{address}'",
@@ -301,8 +301,8 @@ WORD_NOTATIONS = (
     '{"password": "P"}', "db_password: P, port: 5432",
 )  # fmt: skip
 PASSWORDS = ("hunter2abc", "Hunter2xyz9", "Tr@de#2024!", "x1abcdefgh5678", "correct1horse", "0penSesame")
-# Passwords that are masked completely in quotes, and those in LINE_PASSWORDS also on a line of `.env`. In many other
-# notations, they are masked only in part or not at all.
+# Passwords that are masked completely if they stand in quotes. Those in LINE_PASSWORDS are masked completely also on a
+# line of `.env`. In many other notations, all of these are masked only in part or not at all.
 QUOTED_PASSWORDS = (
     "$abcdEFGH5678",
     "none_shall_pass9",
@@ -408,7 +408,7 @@ CONTEXTS: dict[str, Callable[[str], str]] = {
 
 
 def _traceback(thing: str) -> str:
-    """Write a traceback as Python does."""
+    """Return the traceback of an exception whose message has this text."""
     try:
         raise ValueError(f"bad value {thing!r}")
     except ValueError:
@@ -416,7 +416,7 @@ def _traceback(thing: str) -> str:
 
 
 def _refused(url: str) -> str:
-    """Write an error as httpx does."""
+    """Return the message of httpx's error for a refused request to this URL."""
     try:
         httpx.Response(401, request=httpx.Request("GET", url)).raise_for_status()
     except httpx.HTTPStatusError as error:

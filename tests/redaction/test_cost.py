@@ -54,7 +54,7 @@ ROWS: dict[str, tuple[Row, float, float]] = {
 
 
 def _calls(value: Any) -> Counter[str]:
-    """Return the number of function calls and of searches by regular expressions while `value` is redacted."""
+    """Return how many function calls and regular expression searches the redaction of `value` takes."""
     redact(value)  # does imports and fills caches
     current_rules().clean.clear()  # else redaction remembers that the text is clean
     with counted() as calls:
@@ -66,7 +66,7 @@ def _calls(value: Any) -> Counter[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("rows", ROWS)
 def test_one_row_more_costs_next_to_nothing(rows: str) -> None:
-    """An additional ordinary row adds few calls and searches."""
+    """If a prompt has one more ordinary row, redaction takes only a few more function calls and searches."""
     row, most_calls, most_searches = ROWS[rows]
     make = random.Random(rows)
     page = [row(make) for _ in range(400)]  # short enough to be searched in one piece
@@ -77,7 +77,7 @@ def test_one_row_more_costs_next_to_nothing(rows: str) -> None:
 
 
 def test_an_ordinary_prompt_costs_as_many_calls_whatever_its_length() -> None:
-    """A text six times as long takes about as many calls, because each rule searches a whole piece at once."""
+    """A text repeated six times takes about as many calls as the text, as each rule searches a whole piece at once."""
     text = FEED.read_text(encoding="utf-8")[:10_000]
     assert len(text * 6) <= PIECE
     assert _calls(text * 6)["calls"] <= _calls(text)["calls"] * 1.2
@@ -127,7 +127,7 @@ def test_a_list_of_small_numbers_is_read_once() -> None:
 
 
 def test_percentages_are_no_key() -> None:
-    """A series without numbers above 127 is dismissed at once, since about half of a key's 64 bytes are above 127."""
+    """A list of numbers up to 127 holds no key, since about half of a key's 64 bytes are above 127."""
     make = random.Random("series")
     assert list(wallets._windows([str(make.randrange(128)) for _ in range(2000)])) == []
 

@@ -1,4 +1,4 @@
-"""Secrets in settings, names, server messages, cut texts and printed lines reach neither disk, wire nor terminal.
+"""Secrets in settings, names, server messages and printed lines are masked on disk, on the wire and in the terminal.
 
 The raw bytes of the journal and its WAL, of every request to Langfuse and of the output are searched for the secrets in
 every encoding. `test_matrix.py` tests every provider and every way in which a text is stored, sent or printed.
@@ -42,7 +42,7 @@ def _own_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def nothing_leaks(langfuse: LangfuseServer, journal: Any, capfd: pytest.CaptureFixture[str]) -> Any:
-    """Return a function that checks that something was recorded, and that no output has the given secrets."""
+    """Return a function that checks that a row was recorded, and that no output has the given secrets."""
 
     def search(*secrets: str, shipped: bool = True) -> None:
         LangFuseTracker().flush(10)
@@ -116,7 +116,7 @@ def ship_a_row_that_is_refused(langfuse: LangfuseServer, words: str) -> None:
 
 
 def test_health_and_the_start_up_line_leak_nothing(langfuse: LangfuseServer, capfd: Any, nothing_leaks: Any) -> None:
-    """The server's message about a refused row is masked before it is stored, shown or printed."""
+    """If the server refuses a row, its message is masked in the journal, in `health()` and in printed lines."""
     ship_a_row_that_is_refused(langfuse, f"bad value {GROQ} {OWN}")
     assert "[REDACTED:" in LangFuseTracker().health()["last_error"]
     observe_llm(lambda: "BUY")()
@@ -245,8 +245,8 @@ def test_what_agents_print_leaks_nothing(
 
 @pytest.mark.slow
 def test_a_bad_pattern_is_refused_at_the_start(journal: Any) -> None:
-    """A bad pattern is printed on one line, with the file to correct. The agent goes on, and no text is recorded until
-    the pattern is corrected."""
+    """If OBSERVABILITY_REDACT_PATTERNS is malformed, one line names the file to correct. The agent goes on, and no text
+    is recorded until the pattern is corrected."""
     code = "from src.observability import observe_llm; print(observe_llm(lambda prompt: 'BUY')('a private prompt'))"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=settings.REPO_ROOT, check=True,

@@ -21,7 +21,7 @@ HEX = "7b5f18bebbce5aed6cd996991afeb6b9"
 EVM = "7c" + "9f3e5a1b" * 7 + "c4d2e1"
 NAMED, OWN = "[REDACTED:named-secret]", "[REDACTED:own-secret]"
 COOKIE = "session=[REDACTED:authorization]"
-# 24 words of BIP-39's list without its checksum: TON and Electrum have checksums of their own.
+# 24 words of BIP-39's list that fail BIP-39's checksum: TON and Electrum have checksums of their own.
 TON = (
     "zebra story false kangaroo unveil three repeat ancient peasant expand thank autumn "
     "crater caution lemon permit exercise lottery robot canal shield adult write elbow"
@@ -75,12 +75,12 @@ def test_a_secret_in_data_is_masked(shape: str) -> None:
     ]
 )  # fmt: skip
 def test_data_of_such_a_shape_without_a_secret_stays(value: Any) -> None:
-    """Data of the same shapes with only symbols, prices, counts, addresses, dates and words is not masked."""
+    """Data shaped like data with secrets, but with only symbols, prices, counts, addresses and words, is not masked."""
     assert redact(value) == value
 
 
 def test_a_private_key_in_lines_is_masked() -> None:
-    """A private key in the lines of `readlines` or `splitlines` is masked; other lines and the line count stay."""
+    """A private key in a list of lines is masked in each of its lines; other lines and the line count do not change."""
     make = random.Random("lines")
     for _ in range(20):
         lines = corpus.SECRETS["pem-private-key"](make).splitlines(keepends=bool(make.randrange(2)))
@@ -139,7 +139,7 @@ def test_the_bytes_of_a_named_key_are_masked(text: str) -> None:
 
 @cases("name", ["seed phrase:", "Recovery phrase (24 words):", "mnemonic =", "my backup words are", '"seed":'])
 def test_a_named_phrase_needs_no_checksum(name: str) -> None:
-    """A phrase of TON or Electrum, which has another checksum, is masked only after a name that announces it."""
+    """A seed phrase of TON or Electrum, which has another checksum, is masked only after a name such as `mnemonic`."""
     assert "zebra" not in redact_text(f"{name} {TON}")
     assert "zebra" not in redact_text(f"the wallet\n{name}\n{TON.strip().replace(' ', ', ')}")
     assert redact_text(TON) is TON
@@ -147,7 +147,7 @@ def test_a_named_phrase_needs_no_checksum(name: str) -> None:
 
 
 def test_a_secret_of_ours_in_the_chunks_of_a_stream_is_masked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A secret is masked even if it is split over an SDK's small chunks; the text around it stays."""
+    """If a stream's chunks split the value of a secret setting, the value is masked; the text around it is not."""
     monkeypatch.setenv("OPENAI_KEY", "pplx-7Gk2mQ9xTz4LwB8rVn3YcJ6sHd1Fa5Ue0PoX")
     text = "use pplx-7Gk2mQ9xTz4LwB8rVn3YcJ6sHd1Fa5Ue0PoX now"
     for size in (1, 4, 9):

@@ -34,14 +34,14 @@ class Cell(NamedTuple):
     label: str
     written: str
     rule: str = "own-secret"
-    around: tuple[int, int] = (0, 0)  # how many letters a blob has before and after the secret
+    around: tuple[int, int] = (0, 0)  # letters before and after the secret in `written`
 
     def planted(self, way: str) -> str:
-        """The text that is planted: label and secret."""
+        """Return the label and the encoded secret, as a text that the test gives to a model or an agent."""
         return f"({way}: {self.label}) {self.written} ;"
 
     def masked(self, way: str) -> str:
-        """Return the expected text; only the label if the secret is inside a larger blob, some of which stays."""
+        """Return the label and the marker; only the label if the secret is part of a longer encoded text."""
         return f"({way}: {self.label}) " + ("" if any(self.around) else f"[REDACTED:{self.rule}] ;")
 
     @property
@@ -177,7 +177,7 @@ def _score_comment(_: Stage, said: str) -> None:
 
 
 def _session_id(stage: Stage, said: str) -> None:
-    for cell in said.split(" ;\n"):  # one cell at a time: redaction cuts a session id to 200 characters
+    for cell in said.split(" ;\n"):  # a session id is cut to 200 characters, so it can hold only one cell
         stage.monkeypatch.setenv("LANGFUSE_SESSION_ID", f"{cell.removesuffix(' ;')} ;")
         observe_llm(lambda: "BUY")()
         assert runtime.running().recorder.flush(5)
@@ -219,7 +219,7 @@ def run(
     langfuse: LangfuseServer, httpserver: HTTPServer, journal: Any, capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
 ) -> Callable[[str, str | None], tuple[list[Cell], Traces]]:  # fmt: skip
-    """Return a function that puts one provider's cells into all `WAYS_OUT`, and returns the cells and all output."""
+    """Return a function that writes one provider's cells by all `WAYS_OUT`, and returns the cells and all output."""
     monkeypatch.setenv("AI_MAX_RETRIES", "0")
 
     def run(name: str, variable: str | None) -> tuple[list[Cell], Traces]:
