@@ -2,7 +2,7 @@
 
     python -m tests.million FILE [TRACES] [DAYS]
 
-A trace has three rows: a cycle, a model call and a signal. One call in fifty fails; one in twenty has no price.
+A trace has three rows: a cycle, a model call and a signal. One call in fifty fails; one in twenty has no known price.
 """
 
 import json

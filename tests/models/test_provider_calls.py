@@ -55,7 +55,7 @@ def silent() -> Iterator[str]:
 
 @pytest.fixture
 def play(httpserver: HTTPServer, silent: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Any]:
-    """Return a function that sets a provider's outcome, and returns the provider and a model that calls it."""
+    """Return a function that sets a provider's response, and returns the provider and a model that calls it."""
 
     def build(name: str, outcome: str) -> tuple[Provider, BaseModel]:
         provider = Provider(name)
@@ -183,7 +183,7 @@ def no_redaction() -> Iterator[None]:
         yield
 
 
-FAULTS = {  # provider -> fault tested with it; tests/runtime/test_faults.py tests each fault with all
+FAULTS = {  # provider -> fault tested with it; tests/runtime/test_faults.py tests each fault with every provider
     "claude": locked_journal,
     "openai": broken_journal,
     "gemini": no_threads,
@@ -382,7 +382,7 @@ def test_an_empty_stream_is_reported_with_its_cure(play: Any, capsys: pytest.Cap
 def test_a_failure_names_its_cure(
     name: str, outcome: str, cure: str, play: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """If the cure of a failed call is known, a yellow line names the cure."""
+    """If a failed call has a known cure, a yellow line names the cure."""
     _, model = play(name, outcome)
     ask(model, "generate")
     assert cure in capsys.readouterr().out

@@ -173,7 +173,7 @@ def test_the_other_ways_of_asking_follow_an_override(model_class: type[BaseModel
     assert list(model.stream_response("You trade", "Longs +80 %")) == ["BUY"]
     assert asyncio.run(listened(model)) == ["BUY"]
     requests = {(*request, "!" in str(request)) for request in model.client.requests}
-    assert len(requests) == (2 if model_class is Inheriting else 1)  # only BaseModel also requests streams
+    assert len(requests) == (2 if model_class is Inheriting else 1)  # only Inheriting also requests streams
     rows = journal.observations()
     assert [row["output"] for row in rows] == ["BUY"] * 3
     assert [row["usage"] for row in rows] == [{"input": 100, "output": 20}] * 3

@@ -173,7 +173,7 @@ def test_broken_csv_costs_one_line(broken: str, journal: Any, tmp_path: Path) ->
 
 
 def test_an_open_quote_costs_the_lines_below_it(journal: Any, tmp_path: Path) -> None:
-    """If a quote is never closed, no line from the open quote on is imported, and the message has their numbers."""
+    """If a quote is never closed, no line from the open quote on is imported, and the message has the line numbers."""
     first, second, third = decide(), decide(), decide()
     told = run("outcomes", "--json", "--import", table(tmp_path, f"{first},1", f'{second},2,"open', f"{third},3"))
     assert broken_lines(told) == {

@@ -77,7 +77,7 @@ def test_one_row_more_costs_next_to_nothing(rows: str) -> None:
 
 
 def test_an_ordinary_prompt_costs_as_many_calls_whatever_its_length() -> None:
-    """A text repeated six times takes about as many calls as the text, as each rule searches a whole piece at once."""
+    """A text repeated six times takes about as many calls as one copy, as each rule searches a whole piece at once."""
     text = FEED.read_text(encoding="utf-8")[:10_000]
     assert len(text * 6) <= PIECE
     assert _calls(text * 6)["calls"] <= _calls(text)["calls"] * 1.2
