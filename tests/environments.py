@@ -10,8 +10,8 @@ PACKAGE = ROOT / "src/observability/requirements.txt"
 
 
 def prepared(folder: Path, requirements: Sequence[str], python: str = sys.executable) -> Path:
-    """Return the Python of the virtual environment in `folder`, which has these requirements and those of the package.
-    The environment is rebuilt when any requirement changes."""
+    """Return the path of Python in the virtual environment `folder`, where these and our package's requirements are
+    installed. The environment is built if it is missing or any requirement has changed."""
     mark, executable = folder / "requirements.txt", folder / "bin" / "python"
     wanted = "\n".join((*requirements, PACKAGE.read_text(encoding="utf-8")))
     if not mark.exists() or mark.read_text(encoding="utf-8") != wanted:

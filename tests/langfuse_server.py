@@ -85,7 +85,7 @@ class LangfuseServer:
         self.raw: list[bytes] = []  # bodies of requests, unzipped
         self.requests: list[Request] = []
         self.version = "4.60.0"
-        self.mode = "events_only"  # write mode, or "dual", or "legacy" (before version 4); "none": no read API
+        self.mode = "events_only"  # write mode; else "dual", "legacy" (before version 4), or "none" (no read API)
         self.answer: Callable[[Request, bytes], Response | None] = lambda _request, _body: None
         self.is_stored = True  # False while accepted rows are still queued
         self._lock = threading.Lock()

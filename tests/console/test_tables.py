@@ -1,4 +1,4 @@
-"""The content of tables' columns, columns dropped in a narrow terminal, and unknown values, never shown as 0."""
+"""Printed tables have the right cells, drop columns in a narrow terminal, and never show an unknown value as 0."""
 
 import json
 import os
@@ -23,19 +23,19 @@ from tests.million import observation_row
 
 
 def printed(command: str, columns: int = 80) -> list[str]:
-    """Return the lines of a command that succeeds."""
+    """Check that a command succeeds, and return the lines that it prints."""
     result: Result = CliRunner().invoke(app, command.split(), env={"COLUMNS": str(columns)})
     assert (result.exit_code, result.stderr) == (0, "")
     return result.stdout.splitlines()
 
 
 def json_lines(command: str) -> list[Any]:
-    """Return the command's JSON output."""
+    """Return the objects that a command prints with --json, one per line."""
     return [json.loads(line) for line in printed(f"{command} --json")]
 
 
 def test_a_cost_is_known_where_every_call_has_a_price(run: Any) -> None:
-    """A call without a price makes its trace's cost unknown, a failed call does not. A trace without calls has none."""
+    """An unpriced call makes its trace's cost unknown; a failed call costs nothing. Without calls no cost is shown."""
     with ObservabilityContext.agent_cycle("HalfAgent"):
         ask("x")
         ask("x", model="nobody-s-model")
@@ -57,7 +57,7 @@ def test_a_cost_is_known_where_every_call_has_a_price(run: Any) -> None:
 
 
 def test_cost_and_outcome_stand_once_a_trace(run: Any, journal: Any) -> None:
-    """Of a trace's decisions, the last valid BUY or SELL shows the trace's cost and outcome; the others show ″."""
+    """A trace's cost and outcome are shown only beside its last valid BUY or SELL; its other decisions show ″."""
     with ObservabilityContext.agent_cycle("SwarmAgent") as cycle:
         ask("x")
         ObservabilityContext.add_trading_signal("BUY", 5, "one")
@@ -76,8 +76,8 @@ def test_cost_and_outcome_stand_once_a_trace(run: Any, journal: Any) -> None:
 
 
 def test_a_decision_tells_its_trace(filled: Journal) -> None:
-    """A line of `decisions` has eight digits of the trace id, enough for the command `trace`. At 80 columns the line
-    has model and cost, and the reason follows on its own line."""
+    """A line of `decisions` has the first eight digits of the trace id, and the command `trace` accepts them. At 80
+    columns the line shows model and cost, and the reason follows on a line of its own."""
     head, _, *lines = printed("decisions --limit 3")
     assert head.split()[2:] == ["trace", "agent", "model", "decision", "cost"]
     rows = json_lines("decisions --limit 3")
@@ -106,7 +106,7 @@ def test_traces_are_a_line_each(filled: Journal) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("columns", [40, 60, 80, 100, 120, 160, 500])
 def test_narrow_terminals_lose_columns_not_digits(columns: int, filled: Journal) -> None:
-    """Every line of a table fits the terminal; numbers are never cut, and equal those of a wider terminal."""
+    """In a narrow terminal, every table line fits the width, and each number is printed as in a wide terminal."""
     for command in ("costs --by model", "traces --limit 30", "decisions --limit 30", "costs --what-if gpt-4o"):
         lines = [
             line for line in printed(command, columns) if not line.startswith(("💰", "💱", "   ", "A rough", "  "))
@@ -118,7 +118,7 @@ def test_narrow_terminals_lose_columns_not_digits(columns: int, filled: Journal)
 
 
 def test_the_column_that_matters_least_goes_first() -> None:
-    """Names are cut to their minimum before a column is dropped; columns are dropped by priority."""
+    """A narrow table first shortens the cells of a name column, then drops the column of the lowest priority."""
     columns = [
         Column("name", ["a-long-name-1", "a-long-name-2"], 9, 8),
         Column("much", ["1,000", "2"], 5, right=True),
@@ -154,7 +154,7 @@ def test_sessions_differ_and_can_be_copied(filled: Journal) -> None:
 
 
 def test_costs_have_a_total(filled: Journal) -> None:
-    """The total covers all groups, also those hidden by --limit, but has no quantiles; JSON output has no total."""
+    """The total line of `costs` covers even groups hidden by --limit, but shows no latencies; JSON has no total."""
     everything = json_lines("costs")
     line = printed("costs --limit 2", 160)[-1].split()
     assert (line[0], line[1]) == ("total", f"{sum(line['calls'] for line in everything):,}")
@@ -164,7 +164,7 @@ def test_costs_have_a_total(filled: Journal) -> None:
 
 
 def test_what_if_by_day_shows_the_last_days(filled: Journal) -> None:
-    """With --what-if, days are in order and --limit keeps the newest. A note tells how many calls have no tokens."""
+    """With `--what-if --by day`, --limit keeps the latest days. A note counts the calls whose tokens are unknown."""
     days = [line["group"] for line in json_lines("costs --by day")]
     assert [line["group"] for line in json_lines("costs --what-if gpt-4o --by day")] == days
     assert [line["group"] for line in json_lines("costs --what-if gpt-4o --by day --limit 1")] == days[-1:]
@@ -184,7 +184,7 @@ def test_status_of_a_fleet_is_one_screen(filled: Journal) -> None:
 
 @pytest.mark.slow
 def test_a_pipe_gets_whole_cells(filled: Journal) -> None:
-    """In a pipe without COLUMNS nothing is cut to 80 columns, and no line ends in spaces."""
+    """If output goes to a pipe and COLUMNS is not set, nothing is cut to 80 columns, and no line ends in spaces."""
     for command in ("decisions", "traces", "costs", "status", "doctor"):
         done = subprocess.run(
             [sys.executable, "-m", "src.observability", command], capture_output=True, text=True, check=True,
@@ -225,7 +225,7 @@ def test_wide_characters_take_two_columns(run: Any) -> None:
 
 
 def test_names_are_matched_without_case(run: Any) -> None:
-    """Names match in upper or lower case; if none matches, the known names are listed, with status 1."""
+    """--agent ignores upper and lower case. If no agent or model has the name, stderr lists the known names."""
     one_cycle("WhaleAgent")
     one_cycle("FundingAgent", model="gpt-4o-mini")
     for command in ("decisions", "traces", "costs", "export"):
@@ -242,7 +242,7 @@ def test_names_are_matched_without_case(run: Any) -> None:
 
 
 def test_nothing_has_no_sign() -> None:
-    """Zero is printed without a sign."""
+    """A number that rounds to zero is printed without a sign."""
     assert [gain(-0.001), gain(0.0), gain(2.5), gain(-2.5)] == ["$0.00", "$0.00", "+$2.50", "-$2.50"]
     assert [gain_percent(-0.0001), gain_percent(-1.5)] == ["0.00%", "-1.50%"]
     assert [signed(-0.001, "+.0%"), signed(0.001, "+.0%"), signed(-0.5, "+.0%")] == ["0%", "0%", "-50%"]

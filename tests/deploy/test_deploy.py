@@ -1,4 +1,4 @@
-"""The files of `deploy/`: nginx and systemd accept their files, and the settings in the others fit the code."""
+"""nginx and systemd accept their files in `deploy/`; the settings in the other files there fit the code."""
 
 import re
 import shutil
@@ -20,7 +20,7 @@ def text_of(name: str) -> str:
 
 
 def checked(*command: str) -> str:
-    """Return the output of a tool, and fail if the tool rejects the file."""
+    """Run a command that checks a file, fail if it rejects the file, and return its output."""
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr

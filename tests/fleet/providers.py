@@ -19,8 +19,8 @@ HOSTS = {
     "api.groq.com": ("groq", "groq"),
 }
 THREE_LINES = "SELL\nFunding turned\nConfidence: 64%"
-# Model -> its answer. Every other model answers OTHERWISE, which no agent can read as a decision. Both the swarm and an
-# agent that wants three lines ask `deepseek-chat`.
+# Model -> its answer. Every other model answers OTHERWISE, which no agent can read as a decision. `deepseek-chat` gives
+# three lines, as SqueezeAgent wants them; SwarmAgent asks it too.
 ANSWERS = {
     "claude-haiku-4-5": "BUY\nThe spread is wide\nConfidence: 72%",
     "deepseek-chat": THREE_LINES,

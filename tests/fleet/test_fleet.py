@@ -83,7 +83,7 @@ def run(root: Path, command: tuple[str, ...]) -> Run:
 
 @pytest.fixture(scope="module")
 def both(copies: tuple[Path, Path], request: pytest.FixtureRequest) -> Both:
-    """The runs of the test's agent in both copies."""
+    """Return the runs of one agent in the unchanged and in the adopted copy of the repo."""
     agent, _, under_run = request.param.partition(" under ")
     script = f"src/agents/{agent}.py"
     command = ("-m", "src.observability", "run", script) if under_run else (script,)
@@ -117,7 +117,7 @@ def class_of(agent: str) -> str:
 
 
 def tokens(row: Row) -> tuple[int, int]:
-    """Return the sums of a row's input tokens and of its output tokens, with cached and reasoning tokens."""
+    """Return two counts: a row's input tokens, including cached ones, and its output tokens, including reasoning."""
     usage = row["usage"] or {}
     sums = {kind: sum(count for name, count in usage.items() if name.startswith(kind)) for kind in ("input", "output")}
     return sums["input"], sums["output"]
@@ -185,7 +185,7 @@ def test_a_cycle_is_one_trace(both: Both) -> None:
 
 @of("desk_agent")
 def test_one_swarm_query_is_one_trace_of_its_caller(both: Both) -> None:
-    """A query to the swarm is one trace: the answers of four models are votes, and only the majority is a signal."""
+    """A query to SwarmAgent is one trace. The answers of its four models are votes; the majority becomes the signal."""
     queries = both.of_type("agent")
     assert [(query["name"], query["agent"], query["is_root"]) for query in queries] == [
         ("SwarmAgent", "DeskAgent", 1)
@@ -204,7 +204,7 @@ def test_one_swarm_query_is_one_trace_of_its_caller(both: Both) -> None:
 
 @of("desk_agent under run")
 def test_under_run_a_scripts_own_cycle_is_one_trace(both: Both) -> None:
-    """Under `run`, both swarm queries are children of the one call of `run_trading_cycle`."""
+    """Under `run`, both queries to SwarmAgent are children of the single call of `run_trading_cycle`."""
     cycle, *queries = both.of_type("agent")
     assert (cycle["name"], cycle["agent"], cycle["is_root"]) == ("DeskAgent", "DeskAgent", 1)
     assert [query["parent_id"] for query in queries] == [cycle["id"]] * 2
@@ -214,7 +214,7 @@ def test_under_run_a_scripts_own_cycle_is_one_trace(both: Both) -> None:
 
 @of("chartvision_agent")
 def test_an_image_is_not_recorded_whole(both: Both) -> None:
-    """Of a question with an image, the text is recorded, and the image's type and size instead of its bytes."""
+    """If a question contains an image, its text and the image's type and size are recorded, but not the bytes."""
     for row in both.of_type("generation"):
         recorded = json.dumps(row["input"])
         assert "Chart of" in recorded
@@ -224,7 +224,7 @@ def test_an_image_is_not_recorded_whole(both: Both) -> None:
 
 @of("guard_agent")
 def test_errors_are_recorded_that_an_agent_swallows(both: Both) -> None:
-    """Errors that the agent swallows are recorded with their names. The greeting sent to Groq has a row too."""
+    """If the agent swallows an error, the row names the error. The greeting that Groq's model sends has a row too."""
     refused, calm, broken, hello, words = both.of_type("generation")
     assert "BadRequestError" in refused["status_message"]
     assert "AuthenticationError" in broken["status_message"]

@@ -46,7 +46,7 @@ BASE = "class BaseAgent:\n    pass\n"
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The name of a package with one agent; the hooks are installed for its import."""
+    """Yield the name of a package with one agent, which is not imported yet; the hooks are installed."""
     name = "fleet_of_the_test"
     agents = tmp_path / name / "agents"
     agents.mkdir(parents=True)
@@ -69,8 +69,8 @@ CLASS = "ChartAnalysisAgent"
 
 
 def test_a_named_method_is_a_cycle(folder: str, journal: Any) -> None:
-    """A call of a cycle method is one trace under the class's name, with all model calls inside. A model call in
-    another method is a trace of its own."""
+    """A call of a cycle method is one trace, named like the class, and contains every model call that the method makes.
+    A model call in another method is a trace of its own."""
     module = importlib.import_module(f"{folder}.agents.chartanalysis_agent")
     agent = module.ChartAnalysisAgent()
     assert agent.run_monitoring_cycle() == ("SELL", "SELL")
@@ -98,7 +98,7 @@ def test_a_cycle_and_a_call_of_one_file_have_one_agent(folder: str, tmp_path: Pa
 
 
 def test_a_call_during_import_leaves_the_agents_name_open(folder: str, tmp_path: Path, journal: Any) -> None:
-    """Before the class exists, the agent's name is made from the file name; later it is spelled like the class."""
+    """While its class is not yet defined, an agent is named after the file; for later calls, after the class."""
     source = AGENT.format(folder=folder).replace("class Chart", 'ask("hello")\n\nclass Chart')
     (tmp_path / folder / "agents" / "chartanalysis_agent.py").write_text(source)
     importlib.import_module(f"{folder}.agents.chartanalysis_agent").ChartAnalysisAgent().other()

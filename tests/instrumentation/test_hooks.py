@@ -41,7 +41,7 @@ def patched(module: ModuleType) -> None:
 
 
 def patches_of(patches: dict[str, list[hooks.Patch]]) -> hooks.PatchesOf:
-    """Return a function that gives the patches of a module by its name."""
+    """Return a function that takes a module's name and returns the patches for that module."""
     return lambda module: patches.get(module, [])
 
 
@@ -59,7 +59,7 @@ def test_a_module_that_is_imported_later_is_patched() -> None:
 
 
 def test_a_module_that_is_imported_already_is_patched() -> None:
-    """A class imported before the hooks is changed in place, so that existing references see the patch."""
+    """If a class was imported before the hooks are installed, it is patched in place, so that old references see it."""
     chat = importlib.import_module(f"{NAME}.resources").Chat
     hooks.install(patches_of({f"{NAME}.resources": [patched]}))
     assert chat().create() == 2

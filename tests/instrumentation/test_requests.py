@@ -143,7 +143,7 @@ def test_a_failed_request_is_an_error(client: openai.OpenAI, play: Any, journal:
 
 
 def test_a_stream_that_breaks_off_is_an_error(httpserver: HTTPServer, settings_of: Any, journal: JournalReader) -> None:
-    """If a stream fails after its first part, the caller gets the SDK's exception; the row has it, and the part."""
+    """If a stream fails after its first part, the caller gets the SDK's exception. Part and error are in the row."""
     part = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-5-mini",
             "choices": [{"index": 0, "delta": {"content": "BUY"}, "finish_reason": None}]}  # fmt: skip
     events = [part, {"error": {"message": "overloaded"}}]
@@ -345,7 +345,7 @@ def test_a_body_in_bytes_is_weighed() -> None:
 def test_spans_of_other_libraries_nest_below_a_request(
     client: openai.OpenAI, journal: JournalReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Spans of an instrumented HTTP client are children of the request, or of the call with which it was merged."""
+    """While a request is being sent, the id of the current OpenTelemetry span is that of the row that records it."""
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", TracerProvider())
     seen: list[Any] = []
     client = client.with_options()

@@ -55,7 +55,7 @@ def test_a_method_looks_as_before(cls: type, name: str) -> None:
 
 
 def test_an_answer_is_the_sdks(client: openai.OpenAI) -> None:
-    """The answer has the SDK's type, also as a stream and as a parsed raw response."""
+    """Plain answers, streams and parsed raw responses have the SDK's own types."""
     assert type(client.chat.completions.create(**ASKED)) is ChatCompletion
     with client.chat.completions.create(**ASKED, stream=True) as stream:  # an open stream would disturb a later test
         assert type(stream) is openai.Stream

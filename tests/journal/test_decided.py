@@ -28,7 +28,7 @@ def journal() -> Iterator[Journal]:
 
 
 def rows_of(chance: random.Random, number: int) -> tuple[list[Any], list[Any]]:
-    """Return a random call, signal or outcome of one of eight traces."""
+    """Return one random row of one of eight traces, as (observations, scores): a call, a signal or an outcome."""
     trace = f"{chance.randrange(8):032x}"
     shared = {"trace_id": trace, "trace_name": "A", "agent": chance.choice(["A", "B", None]),
               "start_ns": chance.randrange(100), "end_ns": 100, "id": f"{number:016x}"}  # fmt: skip
@@ -68,7 +68,7 @@ def assert_same(journal: Journal) -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_the_table_is_the_view(seed: int, journal: Journal) -> None:
-    """Table and view agree after rows in any order, changed outcomes and signals, values of wrong types, deletions."""
+    """While random rows are added, replaced and deleted, some with values of the wrong type, table and view agree."""
     chance = random.Random(seed)
     for number in range(60):
         journal.append(*rows_of(chance, number))
@@ -79,7 +79,7 @@ def test_the_table_is_the_view(seed: int, journal: Journal) -> None:
 
 
 def test_an_old_journal_is_filled_in_pieces(journal: Journal) -> None:
-    """The migration fills the table in pieces, while new rows are written."""
+    """When an old journal is migrated, the table `decided` is filled in pieces, and gets rows written meanwhile."""
     chance = random.Random(9)
     for number in range(60):
         journal.append(*rows_of(chance, number))

@@ -123,7 +123,7 @@ def test_what_was_spent_stays_spent(journal_file: Path) -> None:
 
 
 def named(model: str, number: int = 0) -> Row:
-    """Return a call of this model, `number` seconds after 2026-04-22 00:00 UTC."""
+    """Return the row of a call to this model, which starts `number` seconds after 2026-04-22 00:00 UTC."""
     return observation_row(
         id=f"{number}-{model[:20]}", trace_id="b" * 32, type="generation", name="x", trace_name="x", model=model,
         start_ns=493_560 * HOUR_NS + number * 10**9,
@@ -131,7 +131,7 @@ def named(model: str, number: int = 0) -> Row:
 
 
 def test_an_hour_holds_500_sums_and_one_for_all_others(journal_file: Path) -> None:
-    """If each answer names another model, an hour has 500 sums and one for all other models, and no call is lost."""
+    """If an hour has calls to 700 models, 500 models get sums of their own, and one sum counts all other calls."""
     journal = Journal(journal_file)
     journal.append([named(f"model {number}", number) for number in range(700)], [])
     assert len(kept(journal)) == 501
@@ -147,8 +147,8 @@ def test_an_hour_holds_500_sums_and_one_for_all_others(journal_file: Path) -> No
 
 
 def test_an_alias_and_other_events_change_no_other_sum(journal_file: Path) -> None:
-    """Once an answer names the model behind an alias, that provider's sums of the alias move to the name; other sums
-    stay. An event of another name, or a tool named as a signal, is no decision."""
+    """Once an answer tells which model an alias means, that provider's sums for the alias become sums of the model.
+    Only events named `trading_signal` count as decisions: other events, and tools of that name, do not."""
     models = (("p", "alias"), ("p", "other"), ("q", "alias"))
     calls = [named(model, number) | {"provider": provider} for number, (provider, model) in enumerate(models)]
     others = [named("", 10) | {"type": "event"}, named("", 11) | {"type": "tool", "name": "trading_signal"}]

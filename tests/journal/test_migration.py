@@ -210,7 +210,7 @@ def test_without_room_there_is_no_copy(
 
 
 def test_columns_are_those_of_the_tables(path: Path) -> None:
-    """The tables have the columns that we insert, in order, and two that only the journal sets: `seq` and `reason`."""
+    """The tables have the columns that we insert, in our order, and two that the journal sets: `seq`, `reason`."""
     with closing(Journal(path)) as journal:
         for table, columns in (("observations", OBSERVATION_COLUMNS), ("scores", SCORE_COLUMNS)):
             names = [row["name"] for row in journal.select(f"PRAGMA table_info({table})")]

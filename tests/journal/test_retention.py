@@ -1,4 +1,4 @@
-"""Retention deletes old rows, hourly sums and backups. However large the sums are, no row is deleted for them."""
+"""Retention deletes old rows, hourly sums and backups. If the sums are too large, no row is deleted to make room."""
 
 import json
 import os

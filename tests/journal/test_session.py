@@ -1,4 +1,4 @@
-"""Beside the journal: lock files of living processes, a `.gitignore`, and the operator's own files, which stay."""
+"""The journal's folder gets lock files of living processes and a `.gitignore`; the operator's own files in it stay."""
 
 import os
 import subprocess
@@ -13,13 +13,13 @@ from src.observability.journal.session import JournalSession, ProcessLock, is_al
 
 @observe_llm(name="llm_generation")
 def ask() -> str:
-    """Make a model call that answers at once."""
+    """Stand in for a model call that answers `BUY` at once."""
     return "BUY"
 
 
 @pytest.fixture
 def folder() -> Path:
-    """A folder `processes`, where we put lock files. Here the operator has made the folder for other files."""
+    """Create the folder `processes`, where we put lock files, as if the operator had made it for other files."""
     folder = settings.journal_path().parent / "processes"
     folder.mkdir(parents=True)
     return folder
@@ -58,7 +58,7 @@ def test_lock_files_of_dead_processes_go(folder: Path) -> None:
 
 
 def test_a_token_names_no_other_file(folder: Path) -> None:
-    """If a row's process token is a path, its process counts as dead: other programs may write such rows."""
+    """If a row's process token is a path, its process counts as dead, and the file at that path is not deleted."""
     (folder.parent / "outside").touch()
     assert not is_alive(folder, "../outside")
     assert (folder.parent / "outside").exists()

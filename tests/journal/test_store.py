@@ -75,7 +75,7 @@ def test_what_is_no_journal_is_set_aside(damage: str, journal: Any, capsys: pyte
 
 @pytest.mark.failures_expected
 def test_a_newer_journal_is_left_alone(journal: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """A journal of too new a version is neither read nor set aside: a message asks to update the repo; calls go on."""
+    """If newer code has upgraded the journal, it is left alone, a message asks to update the repo, and calls go on."""
     ask("now")
     journal.observations()
     runtime.close()
@@ -94,7 +94,7 @@ def test_a_newer_journal_is_left_alone(journal: Any, capsys: pytest.CaptureFixtu
 @pytest.mark.failures_expected
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become an ordinary user here")
 def test_a_folder_that_cannot_be_written_stops_no_call(public_folder: Path) -> None:
-    """While the journal's folder cannot be written, calls go on and one line has the reason. Once it can be written,
+    """While the journal's folder is not writable, calls go on and one line tells why. Once it can be written,
     the queued calls are journalled."""
     folder = public_folder / "shut"
     folder.mkdir(mode=0o700)
@@ -103,7 +103,7 @@ def test_a_folder_that_cannot_be_written_stops_no_call(public_folder: Path) -> N
         "import src.observability.shipping.shipper, src.observability.recording.writer\n"
         "from src.observability import health, runtime\n"
         "from tests.calls import ask\n"
-        "os.setuid(65534)\n"  # much of the disk cannot be read afterwards, so imports come first
+        "os.setuid(65534)\n"  # this user cannot read much of the disk, so imports come first
         "print(ask('while shut'), runtime.health()['pending'], flush=True); sys.stdin.readline()\n"
         "from src.observability import LangFuseTracker\n"
         "print(LangFuseTracker().flush(10))"
@@ -237,7 +237,7 @@ def test_a_score_that_waits_outlives_its_trace(langfuse: Any, journal: Any) -> N
 def test_the_size_limit_takes_shipped_rows_first_and_says_when_it_takes_others(
     journal: Any, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """At the size limit, pending rows are deleted only if no other rows are left, and are then counted and reported."""
+    """At the size limit, other rows are deleted before pending ones; deleted pending rows are counted and reported."""
     monkeypatch.setattr(Retention, "deleted_pending", 0)
     for number in range(400):
         ask(f"{number} " + "x" * 5000)
@@ -362,7 +362,7 @@ def test_a_transaction_that_fails_writes_nothing(journal: Any, monkeypatch: pyte
         with pytest.raises(sqlite3.IntegrityError), kept.transaction() as db:
             db.executemany("INSERT INTO trace_tags VALUES (?, ?)", [("a", "tag"), ("a", None)])
         assert kept.change("INSERT INTO trace_tags VALUES ('b', 'tag')") == 1
-        assert kept.select("PRAGMA busy_timeout") == [{"timeout": 10_000}]  # a transaction does not change it for reads
+        assert kept.select("PRAGMA busy_timeout") == [{"timeout": 10_000}]  # as before the transaction
         monkeypatch.setattr("src.observability.journal.connection.BUSY_SECONDS", 0.02)
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(JournalError, match="locked"):
@@ -420,7 +420,7 @@ def test_damage_that_only_a_read_meets_is_set_aside_too(journal: Any) -> None:
 
 @pytest.mark.failures_expected
 def test_a_folder_with_something_in_it_is_not_ours_to_move(journal: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """If OBSERVABILITY_JOURNAL names a folder with files, the folder stays, the message has the cure, calls go on."""
+    """If OBSERVABILITY_JOURNAL names a folder with files, it stays, stderr tells what to set, and calls go on."""
     journal.path.mkdir(parents=True)
     (journal.path / "history.csv").write_text("kept")
     assert ask("now") == "BUY"

@@ -46,8 +46,8 @@ def _new_journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def rows(tmp_path: Path, _new_journal: Path) -> Callable[[], list[dict[str, Any]]]:
-    """Return a function that journals the queue and returns the rows. The journal is a copy, because creating one takes
-    longer than most tests."""
+    """Return a function that flushes the recorder and returns the journal's rows. The test gets a copy of an empty
+    journal, because creating one takes longer than most tests."""
     shutil.copy(_new_journal, tmp_path / "journal.db")
 
     def read() -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Each POST of an HTTP library to a chat API is one row, as is each SDK call of Gemini, Ollama, speech or images.
+"""Each POST by an HTTP library to a chat API makes one row; so does each SDK call to Gemini, Ollama or a media API.
 
 `run.py` runs this file in its environments; tests of a library that an environment lacks are skipped.
 """
@@ -462,7 +462,7 @@ def test_ollama_refused(way: str, stream: bool, httpserver: HTTPServer, rows: Ro
 
 
 def test_methods_keep_what_they_are() -> None:
-    """A hooked generator function is still a generator function, and a hooked coroutine function is still one."""
+    """With hooks, generator functions are still generator functions, and coroutine functions coroutine functions."""
     models = pytest.importorskip("google.genai.models")
     ollama = pytest.importorskip("ollama")
     assert inspect.isgeneratorfunction(models.Models.generate_content_stream)

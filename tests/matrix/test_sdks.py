@@ -1,4 +1,4 @@
-"""Every observed method of every SDK, in the installed version, with recorded bodies of the providers.
+"""A call of any observed SDK method makes one row; a local server plays the providers' recorded answers.
 
 `run.py` runs this file in one environment for each combination of versions; a method that a version lacks is skipped.
 Each situation is written once, for the sync and the async client.
@@ -41,12 +41,12 @@ class Api:
 
     @property
     def recorded(self) -> dict[str, Any]:
-        """Return the recorded bodies."""
+        """Return the provider's recorded answers and the values expected in the row."""
         recorded: dict[str, Any] = json.loads(self.body.read_text(encoding="utf-8"))
         return recorded
 
     def resource(self, client: Any) -> Any:
-        """Return `client.chat.completions` and the like; skip the test if this version has none."""
+        """Return the client's object for this API (such as `client.chat.completions`), or skip the test if missing."""
         for name in self.name.split("."):
             if not hasattr(client, name):
                 pytest.skip(f"{self.sdk} {version_of(self.sdk)} has no {self.name}")
@@ -132,7 +132,7 @@ async def left(manager: Any) -> None:
 
 
 def with_usage(api: Api) -> dict[str, Any]:
-    """Return the arguments that make a stream report its usage."""
+    """Return the additional arguments that a call needs so that its stream reports the token usage."""
     return {"stream_options": {"include_usage": True}} if api.sdk == "openai" and "chat" in api.name else {}
 
 

@@ -1,1 +1,1 @@
-"""A small made-up trading desk."""
+"""A small made-up repo of trading agents."""

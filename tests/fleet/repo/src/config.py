@@ -1,4 +1,4 @@
-"""Settings of the desk. The addresses are plain http, because the test's proxy answers for every host."""
+"""The agents' settings. The addresses are plain http, because the test's proxy answers for every host."""
 
 import re
 

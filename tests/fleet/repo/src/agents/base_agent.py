@@ -1,4 +1,4 @@
-"""The base class of the desk's agents."""
+"""The base class of some agents in this made-up repo."""
 
 
 class BaseAgent:

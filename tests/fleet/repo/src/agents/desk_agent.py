@@ -1,4 +1,4 @@
-"""A trading agent that asks the swarm once for each market, and takes the decision of the majority."""
+"""An agent that queries SwarmAgent once for each market, and prints the decision of most of its models."""
 
 import sys
 from collections import Counter

@@ -1,4 +1,4 @@
-"""An agent that draws seeded random numbers before and after it asks a model of `model_factory` for three lines."""
+"""An agent that calls a model of `model_factory`, and draws seeded random numbers before and after the call."""
 
 import random
 import sys

@@ -1,4 +1,4 @@
-"""A subclass of BaseAgent. In each cycle it asks DeepSeek about two markets with OpenAI's SDK, and saves answers."""
+"""A subclass of BaseAgent. In each cycle it asks DeepSeek about two markets by OpenAI's SDK, then stores the advice."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Models of the desk."""
+"""The models that `model_factory` gives to agents."""
 
 from .model_factory import ModelFactory, model_factory
 

@@ -1,4 +1,4 @@
-"""The base class of the desk's models."""
+"""The base class of the models that `model_factory` gives to agents."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass

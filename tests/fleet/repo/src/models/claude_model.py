@@ -1,4 +1,4 @@
-"""The desk's Claude model."""
+"""The model class for Anthropic's Claude."""
 
 from anthropic import Anthropic
 
