@@ -22,7 +22,7 @@ from tests.million import fill, observation_row
 
 @pytest.fixture
 def run(journal: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Runs a command on the test's journal, with the given width and without colours, as in a pipe."""
+    """Return a function that runs a command on the test's journal; as in a pipe, the output has no colours."""
 
     def command(*arguments: str, columns: int = 80) -> Result:
         journal.observations()
@@ -57,7 +57,7 @@ def _template(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 @pytest.fixture
 def journal_of(_template: Callable[..., Path]) -> Iterator[Callable[..., Journal]]:
-    """Gives the test a copy of a journal with these numbers of traces and outcomes, filled once per test session."""
+    """Return a function that opens the test's copy of a journal with as many traces and outcomes as requested."""
     opened: list[Journal] = []
 
     def copy(traces: int, days: float = 14.0, until_ns: int | None = None, judged: int = 0) -> Journal:
@@ -81,7 +81,8 @@ def filled(request: pytest.FixtureRequest, journal_of: Callable[..., Journal]) -
 
 @pytest.fixture
 def decide(made: Journal) -> Callable[..., str]:
-    """Records a trace; returns its id. `calls` has pairs of a model and a cost in USD, None (no price) or "failed"."""
+    """Return a function that records a trace and returns its id. `calls` are pairs of a model and its cost: a number of
+    USD, None for an unknown price, or "failed"."""
     ids = count(1)
 
     def trace(
@@ -112,7 +113,7 @@ def decide(made: Journal) -> Callable[..., str]:
 
 @pytest.fixture
 def varied(made: Journal, decide: Callable[..., str]) -> Journal:
-    """300 traces of a fleet, some with two calls, half with an outcome (some corrected); and five unusual traces."""
+    """300 traces of many agents, and five unusual ones. Some have two calls, half have outcomes, some corrected."""
     fill(made, 300, days=2)
     ask_others(made, 100)
     judge(made, 150)

@@ -1,6 +1,6 @@
-"""The journal as exported to Parquet, and its sums by pandas.
+"""The journal as exported to Parquet, and the figures that pandas computes from it.
 
-The sums follow the README's definitions: a decision's model, a trace's cost, and which decision has the outcome.
+The figures follow the README's definitions: a decision's model, a trace's cost, and which decision has the outcome.
 """
 
 import json
@@ -21,7 +21,7 @@ _LEVELS = ["DEBUG", "DEFAULT", "WARNING", "ERROR"]
 
 
 class Exported(NamedTuple):
-    """All observations and scores."""
+    """All observations and scores of an exported journal."""
 
     observations: pd.DataFrame
     scores: pd.DataFrame
@@ -36,7 +36,7 @@ class Exported(NamedTuple):
 
     @property
     def signals(self) -> pd.DataFrame:
-        """Return the decisions in order, with the model called last before them, and the cost and outcome of their
+        """Return the decisions, oldest first. Each has the model called last before it, and the cost and outcome of its
         trace."""
         signals = self.observations.query("type == 'event' and name == 'trading_signal'")
         signals = signals.sort_values(["start_ns", "seq"]).drop(columns=["model", "cost_usd"])

@@ -8,7 +8,7 @@ from src.observability.recording.outcome import rows_of_outcome, scores_of_outco
 
 
 def ask_others(journal: Journal, traces: int) -> None:
-    """Append a second call to this number of traces: a copy of the next trace's call, ending after the first call."""
+    """Append a second call to this number of traces: a copy of the next trace's call that ends after the first one."""
     calls = journal.select("SELECT * FROM observations WHERE type = 'generation' LIMIT ?", (traces + 1,))
     own = ("trace_id", "parent_id", "agent", "session_id", "trace_name")
     second = [
@@ -20,7 +20,7 @@ def ask_others(journal: Journal, traces: int) -> None:
 
 
 def judge(journal: Journal, traces: int) -> None:
-    """Append outcomes of this number of traces: in USD and percent, some in percent only; one in four is corrected."""
+    """Append outcomes to this number of traces, in USD and percent or in percent only; correct one in four of them."""
     chance = random.Random(6)
     ids = [row["trace_id"] for row in journal.select("SELECT trace_id FROM observations WHERE is_root")]
     for trace_id in chance.sample(ids, traces):

@@ -75,7 +75,7 @@ def json_lines(command: str) -> list[Any]:
 
 
 def alike(left: Any, right: Any) -> bool:
-    """Return whether two values are equal; sums of fractions may differ by the order of adding."""
+    """Return whether two values are equal; for floats, ignore rounding errors, which depend on the order of adding."""
     if pd.isna(left) or pd.isna(right):
         return bool(pd.isna(left) and pd.isna(right))
     return math.isclose(left, right, rel_tol=1e-9) if isinstance(left, float) else bool(left == right)

@@ -27,7 +27,7 @@ def in_kolkata(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_every_command_shows_the_same_time_for_the_same_trace(filled: Journal) -> None:
-    """Lines, tree and JSON output show a trace's time with the same offset; with --utc all show the time in UTC."""
+    """The table, tree and JSON output show a trace's time with the same offset; with --utc, all show it in UTC."""
     for option, title, offset in (("", "began (+05:30)", "+05:30"), ("--utc", "began (UTC)", "+00:00")):
         (line,) = cells(run(f"traces -n 1 {option}"))
         (trace,) = json_lines(f"traces -n 1 {option}")
@@ -49,7 +49,7 @@ def moment_in(began: datetime, title: str) -> str:
 
 
 def test_a_time_without_an_offset_is_the_operator_s() -> None:
-    """A date begins at local midnight, with --utc at UTC's midnight; an offset in the time is used."""
+    """A date means midnight in the local zone, or in UTC with --utc; if a time has an offset, that offset is used."""
     midnight = int(datetime(2026, 11, 1, tzinfo=timezone.utc).timestamp() * 1e9)
     half_past_five = int(5.5 * 3600 * 1e9)
     assert time_range.parse_time("2026-11-01") == midnight - half_past_five
@@ -83,7 +83,7 @@ def test_days_and_hours_are_the_operator_s(filled: Journal) -> None:
 def test_a_table_over_a_change_of_the_clocks_has_an_offset_a_line(
     filled: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When the clocks go back, a local hour occurs twice: each line has its own offset."""
+    """When the clocks go back, a local hour occurs twice, so each line of the table shows its own UTC offset."""
     monkeypatch.setenv("TZ", "Europe/Berlin")
     time.tzset()
     change = int(datetime(2026, 10, 25, 1, tzinfo=timezone.utc).timestamp() * 1e9)

@@ -65,7 +65,7 @@ def rank(values: pandas.Series, share: float) -> float:
 
 
 def expected(calls: pandas.DataFrame) -> dict[str, Any]:
-    """Return the statistics of these calls by pandas."""
+    """Return the statistics of these calls, as pandas computes them."""
     usage = pandas.DataFrame([json.loads(text) for text in calls["usage"].dropna()]).fillna(0)
     took, first = calls["end_ns"] - calls["start_ns"], (calls["first_token_ns"] - calls["start_ns"]).dropna()
     input_tokens = usage["input"].sum() + usage.get("input_cached_tokens", pandas.Series(0)).sum()
@@ -171,7 +171,7 @@ def check_row(row: dict[str, str], line: dict[str, Any]) -> None:
 
 
 def test_a_time_in_the_middle_of_an_hour_is_exact(filled: Journal) -> None:
-    """With --since in the middle of an hour, sums are exact: rows are summed for that hour, hourly sums for others."""
+    """If --since is in mid-hour, sums are exact: that hour is summed from its rows, later hours from hourly sums."""
     everything = frame()
     calls = everything[everything["type"] == "generation"].sort_values("start_ns")
     for place in (0, 1, 77, 150, 298):
@@ -187,7 +187,7 @@ def test_a_time_in_the_middle_of_an_hour_is_exact(filled: Journal) -> None:
 
 
 def test_the_derived_figures(filled: Journal) -> None:
-    """Errors are divided by calls, cached tokens by input tokens; an unknown price makes spend per decision unknown."""
+    """Error shares are per call, cache shares per input token; if a price is unknown, spend per decision is unknown."""
     for line in lines("costs", "--by", "model"):
         assert line["cache_hit_share"] == pytest.approx(line["cached_tokens"] / line["input_tokens"])
         assert line["error_share"] == line["errors"] / line["calls"]
@@ -246,8 +246,8 @@ def test_the_screen_of_status_has_the_same_figures() -> None:
 
 
 def test_what_if_reprices_the_tokens(filled: Journal) -> None:
-    """With --what-if, a group's cost is the sum of its calls' prices on the other model, without calls of unknown
-    tokens; the costliest group comes first."""
+    """With --what-if, a group's cost is what its calls would cost with the other model; calls with unknown tokens are
+    left out. The costliest group comes first."""
     calls = frame().query("type == 'generation'").dropna(subset="usage")
     by_model = {line["group"]: line for line in lines("costs", "--by", "model", "--what-if", "gpt-4o")}
     for model, mine in calls.groupby("model"):

@@ -20,7 +20,7 @@ def api(httpserver: HTTPServer, langfuse: LangfuseServer) -> DashboardApi:
 
 
 def test_it_is_made(run: Any, langfuse: LangfuseServer, api: DashboardApi) -> None:
-    """One dashboard is made with every widget, side by side, and the score configurations; its address is printed."""
+    """`dashboard` creates one dashboard with all widgets, and the score configurations; it prints the address."""
     result = run("dashboard", columns=200)
     assert result.exit_code == 0
     assert f"/project/{langfuse.project}/dashboards/id0" in result.output
@@ -33,7 +33,7 @@ def test_it_is_made(run: Any, langfuse: LangfuseServer, api: DashboardApi) -> No
 
 
 def test_it_is_updated_in_place(run: Any, api: DashboardApi) -> None:
-    """A second run adds nothing. A changed widget is corrected; tiles moved or added by the operator stay."""
+    """A second run adds nothing. It restores a changed widget; tiles that the operator moved or added stay."""
     run("dashboard")
     (dashboard,) = api.dashboards
     tiles = dashboard["definition"]["widgets"]
@@ -97,7 +97,7 @@ def test_an_outcome_has_a_hit_rate(langfuse: LangfuseServer) -> None:
     assert LangFuseTracker().flush(10)
     hits = {score["traceId"]: score for score in langfuse.standing_scores if score["name"] == "hit"}
     assert [hits[trace_id]["value"] for trace_id in traces] == [1, 0]
-    assert sum(score["name"] == "hit" for score in langfuse.scores) == 2  # a percentage beside USD adds no second hit
+    assert sum(score["name"] == "hit" for score in langfuse.scores) == 2  # an outcome in USD and percent has one `hit`
     assert [hits[trace_id]["dataType"] for trace_id in traces] == ["NUMERIC", "NUMERIC"]
     outcome = next(score for score in langfuse.scores if score["name"] == "pnl_usd")
     assert hits[outcome["traceId"]].get("observationId") == outcome.get("observationId")

@@ -1,4 +1,4 @@
-"""`delete` and `prune` print what they will delete, and ask; deleted text is no longer in the file."""
+"""`delete` and `prune` print what they will delete, and ask; deleted text is no longer in the journal's file."""
 
 import json
 from typing import Any
@@ -47,7 +47,7 @@ def test_delete_deletes_one_trace(filled: Journal) -> None:
 
 
 def test_what_was_deleted_is_not_in_the_file(filled: Journal) -> None:
-    """Freed pages are overwritten, then cut off the file: neither the database nor its write-ahead log has the text."""
+    """Freed pages are overwritten, then cut off: neither the database nor its write-ahead log has the deleted text."""
     secret = "halibut in the vault"
     (row,) = filled.select("SELECT seq, trace_id FROM observations WHERE type = 'generation' ORDER BY seq LIMIT 1")
     filled.change("UPDATE observations SET input = ? WHERE seq = ?", (json.dumps([secret * 500]), row["seq"]))

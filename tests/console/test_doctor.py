@@ -41,7 +41,7 @@ def doctor(*arguments: str) -> tuple[int, list[dict[str, Any]]]:
 
 
 def worst_finding(about: str, *arguments: str) -> tuple[str, str, str | None]:
-    """Return severity, text and cure of the worst finding about a subject; only faults end with status 1."""
+    """Return severity, text and cure of the worst finding about a subject; check that only faults give status 1."""
     status, findings = doctor(*arguments)
     assert status == int(any(finding["weight"] == "fault" for finding in findings))
     worst = next(finding for finding in findings if finding["about"] == about)
@@ -110,7 +110,7 @@ def test_what_was_shipped_is_read_back(langfuse: Any, mode: str, what: str) -> N
 
 
 def test_what_is_not_stored_is_reported(langfuse: Any, filled: Journal) -> None:
-    """`doctor` warns of a server that accepts rows but stores none, but only after an hour: rows may be queued."""
+    """If a server accepts rows but stores none for an hour, `doctor` warns; earlier, the rows may still be queued."""
     trace_id = one_cycle()
     assert LangFuseTracker().flush(10)
     langfuse.is_stored = False
@@ -143,7 +143,7 @@ def test_what_is_wrong_comes_first(langfuse: Any, monkeypatch: pytest.MonkeyPatc
 
 
 def test_settings(monkeypatch: pytest.MonkeyPatch, write_env_file: Any) -> None:
-    """`doctor` reports where ENABLE_LANGFUSE is set, malformed values, and that one of the two keys is missing."""
+    """`doctor` reports where ENABLE_LANGFUSE is set, malformed values, and which of Langfuse's two keys is missing."""
     assert worst_finding("tracing") == ("fine", "on, according to the default", None)
     monkeypatch.setenv("ENABLE_LANGFUSE", "false")
     assert worst_finding("tracing")[:2] == ("warning", "off, according to the environment: calls are not recorded")
@@ -186,7 +186,7 @@ REFUSED = _refused("*")
 
 
 def test_patterns_that_are_refused(filled: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A refused redaction pattern is the first finding, with the reason; other findings still have secrets masked."""
+    """A refused redaction pattern is the first finding, with the reason; secrets in other findings are still masked."""
     monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", "*")
     monkeypatch.setenv("MY_SECRET", "hunter2-hunter2")
     status, findings = doctor()
@@ -202,7 +202,7 @@ def test_patterns_that_are_refused(filled: Journal, monkeypatch: pytest.MonkeyPa
 
 
 def test_no_note_is_lost_under_refused_patterns(filled: Journal, tmp_path: Path) -> None:
-    """While a redaction pattern is refused, outcomes with a note are refused, also from a file; others are recorded."""
+    """While a redaction pattern is refused, notes are refused, also in files; outcomes without a note are recorded."""
     trace_id = filled.observations("is_root")[0]["trace_id"]
     (tmp_path / "trades.csv").write_text(f"trace_id,pnl_usd,note\n{trace_id},5,stopped out\n")
     environment, before = {"OBSERVABILITY_REDACT_PATTERNS": "*", "COLUMNS": "300"}, len(filled.scores())
@@ -343,7 +343,7 @@ def test_a_certificate_that_nobody_vouches_for(tmp_path: Path, monkeypatch: pyte
 
 
 def test_rows_that_wait_too_long(langfuse: Any, filled: Journal) -> None:
-    """Rows pending for ten minutes, or for another project, are a warning; rows pending for an hour are a fault."""
+    """A row pending for ten minutes is a warning, for an hour a fault; a row of an unknown project is a warning."""
     label = settings.destination().label  # type: ignore[union-attr]
     for age, weight in ((1, "fine"), (15, "warning"), (90, "fault")):
         start = time.time_ns() - age * HOUR_NS // 60
@@ -365,7 +365,7 @@ def test_rows_that_wait_too_long(langfuse: Any, filled: Journal) -> None:
 
 
 def test_refused_rows_are_sent_again_on_demand(langfuse: Any) -> None:
-    """For rejected rows, `doctor` prints the server's message; after `--fix` these rows are pending and sent again."""
+    """`doctor` prints why the server rejected rows; `doctor --fix` makes these rows pending, so they are sent again."""
     langfuse.answer = lambda request, _: Response("tags\x1b[2J are wrong", 400) if "otel" in request.path else None
     one_cycle()
     LangFuseTracker().flush(10)  # may return False: the server rejects the rows
@@ -388,7 +388,7 @@ def test_refused_rows_are_sent_again_on_demand(langfuse: Any) -> None:
 @pytest.mark.failures_expected
 @pytest.mark.parametrize("where", [0, 40, 95])
 def test_a_damaged_journal_is_set_aside_on_demand(where: int, filled: Journal) -> None:
-    """`--fix` sets aside a file damaged in any part; without `--fix` nothing is changed."""
+    """`doctor --fix` sets a damaged journal aside, whichever part is damaged; without `--fix` nothing is changed."""
     filled.close()
     path = settings.journal_path()
     with path.open("r+b") as file:
@@ -428,8 +428,8 @@ def test_a_journal_that_is_missing_or_of_the_future(filled: Journal) -> None:
 @pytest.mark.parametrize("mode", [0o755, 0o700])
 @pytest.mark.parametrize("command", ["doctor --json", "doctor --fix --json", "status", "tail", "decisions"])
 def test_a_folder_that_this_user_cannot_write(mode: int, command: str, public_folder: Path) -> None:
-    """A user who may not write to the journal's folder gets a cure for the folder instead of `run an agent`, whether
-    the folder is readable or not."""
+    """If a user may not write to the journal's folder, readable or not, the message tells how to make the folder
+    writable, and does not advise to run an agent."""
     folder = public_folder / "shut"
     folder.mkdir()
     folder.chmod(mode)
@@ -468,7 +468,7 @@ def test_unknown_prices_and_calls_that_could_not_be_recorded(filled: Journal) ->
 
 
 def test_outcomes_of_traces_that_are_not_here(filled: Journal) -> None:
-    """Outcomes with a mistyped trace id are a warning with the cure; several of one trace count once."""
+    """Outcomes with a mistyped trace id are a warning with the cure; several outcomes of one trace count once."""
     trace_id = filled.observations("is_root")[0]["trace_id"]
     ObservabilityContext.record_outcome(trace_id, pnl_usd=1)
     assert worst_finding("outcomes")[0] == "fine"

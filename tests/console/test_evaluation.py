@@ -84,7 +84,7 @@ def test_student_s_quantiles_are_student_s() -> None:
     ids=["normal", "even", "skewed"],
 )
 def test_five_trades_are_not_believed(profits: Any, mean: float, least: float) -> None:
-    """In 4,000 series of five trades, the interval contains the true mean at least as often as `least` states."""
+    """Of 4,000 intervals, each from five trades, at least the share `least` contains the true mean."""
     chance = np.random.default_rng(5)
     intervals = [mean_interval(profits(chance).tolist()) for _ in range(4_000)]
     assert sum(interval is not None and interval[0] <= mean <= interval[1] for interval in intervals) / 4_000 >= least
@@ -165,7 +165,7 @@ def test_a_model_pays_for_its_own_calls(decide: Any) -> None:
 
 
 def test_an_unknown_price_makes_net_unknown(decide: Any) -> None:
-    """A call without a price makes the agent's net result unknown and is counted; an agent without calls costs 0."""
+    """A call without a price makes the agent's net result unknown and counts as unpriced; without calls, cost is 0."""
     decide(calls=[("m", 0.5), ("m", None)], pnl_usd=10)
     decide(agent="RuleAgent", pnl_usd=2)
     row = verdict("agent", "WhaleAgent")

@@ -56,7 +56,7 @@ def test_scores_are_rows_of_their_own(filled: Journal, tmp_path: Path) -> None:
 
 
 def test_otlp_is_what_the_shipper_sends(run: Any, langfuse: Any) -> None:
-    """Each line is an OTLP message; decoded by protobuf, the message equals the batch that the server received."""
+    """Each line of the OTLP export is a message; decoded by protobuf, it equals the batch that the server received."""
     one_cycle()
     assert LangFuseTracker().flush(10)
     (line,) = run("export", "--format", "otlp").output.splitlines()
@@ -77,7 +77,7 @@ def test_it_takes_agent_model_and_time(run: Any) -> None:
 
 
 def test_a_file_is_there_whole_or_not_at_all(run: Any, tmp_path: Path) -> None:
-    """The file has mode 0600 and gets its name once it is complete; a file that cannot be written is reported."""
+    """An exported file has mode 0600 and appears only when complete; a file that cannot be written is reported."""
     one_cycle()
     file = tmp_path / "out.jsonl"
     result = run("export", "--output", str(file))

@@ -86,7 +86,7 @@ def chosen(filled: Journal) -> Callable[[str], dict[str, set[str]]]:
 def test_every_command_obeys_the_same_options(
     options: str, is_chosen: Callable[[Any], bool], filled: Journal, chosen: Callable[[str], dict[str, set[str]]]
 ) -> None:
-    """An action, a symbol, an error or a text selects the same traces in every command."""
+    """A filter by action, symbol, error or text selects the same traces in every command."""
     traces: dict[str, dict[str, Any]] = {}
     for row in filled.observations():
         trace = traces.setdefault(row["trace_id"], {"failed": False, "is_bare": False})
@@ -112,8 +112,8 @@ def test_a_name_matches_in_any_case(decide: Callable[..., str], made: Journal) -
 
 
 def test_a_text_is_words_in_a_row_of_prompt_answer_reason_or_error(made: Journal) -> None:
-    """--text finds its words in upper or lower case, with any signs between them; its last word may be the start of a
-    longer word. Names, ids and figures are not searched."""
+    """--text finds its words in upper or lower case, with any blanks or punctuation between them; its last word may be
+    the start of a longer word. Names, ids and figures are not searched."""
     contents = {
         "a" * 32: {"input": json.dumps([{"role": "user", "content": "Short\nLIQUIDATIONS look tired"}])},
         "b" * 32: {"output": json.dumps({"choices": ["short: liquidation"]})},

@@ -69,7 +69,7 @@ def _strictly(line: str) -> Any:
 @pytest.mark.slow
 @pytest.mark.parametrize("command", SCREENS)
 def test_no_screen_ends_by_what_a_signal_holds(command: str, hostile: int) -> None:
-    """Text, lists, objects, booleans and infinity in every field break no screen; JSON output stays valid."""
+    """Text, lists, objects, booleans and infinity in any field of a signal break no screen; JSON output stays valid."""
     result = run(command + (" --limit 1000" if command.startswith("traces") else ""))
     assert result.exception is None, result.exception
     assert result.exit_code == 0
@@ -101,7 +101,7 @@ def test_tail_survives_it(hostile: int) -> None:
 
 
 def test_a_keyword_overwrites_nothing(journal: Any) -> None:
-    """A keyword named like a field of the signal is dropped, so that action, confidence and validity stay."""
+    """A keyword argument named like a field of the signal is dropped, so that action, confidence and validity stay."""
     with ObservabilityContext.agent_cycle("A"):
         ask("x")
         ObservabilityContext.add_trading_signal(
@@ -115,7 +115,7 @@ def test_a_keyword_overwrites_nothing(journal: Any) -> None:
 
 
 def test_what_has_not_its_type_is_unknown() -> None:
-    """A signal's field of the wrong type is read as `?` for a text and as None for a number."""
+    """If a field of a signal has the wrong type, a text is read as `?`, and a number as None."""
     assert signal_of({**WHOLE, "trading_symbol": "ETH"}) == Signal("SELL", 64.0, "why", "ETH", True, False)
     odd = {"signal_action": [1], "signal_confidence": True, "signal_reasoning": {}, "signal_valid": "yes"}
     assert signal_of(odd) == Signal("?", None, "?", "", False, False)

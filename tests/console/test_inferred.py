@@ -45,7 +45,7 @@ def test_an_inferred_signal_is_marked_and_counts_only_if_asked_for(run: Callable
 
 
 def test_the_page_marks_an_inferred_signal_and_says_where_it_counts(run: Callable[..., Any], tmp_path: Path) -> None:
-    """The page lists an inferred signal as `≈ SELL`, and names the command that evaluates it."""
+    """The HTML report lists an inferred signal as `≈ SELL`, and names the command that evaluates inferred signals."""
     decide()
     run("report", "--html", str(tmp_path / "page.html"))
     page = (tmp_path / "page.html").read_text(encoding="utf-8")

@@ -35,7 +35,7 @@ def test_a_trace_is_a_tree(run: Any) -> None:
 
 
 def test_a_trace_shows_prompt_and_outcome(run: Any) -> None:
-    """The prompt's version stands beside the model; the outcome, recorded as a score, stands below the tree."""
+    """`trace` shows the prompt's version beside the model, and the outcome, recorded as a score, below the tree."""
     with ObservabilityContext.agent_cycle("WhaleAgent") as cycle:
         ObservabilityContext.use_prompt("whale", 7)
         ask("x")
@@ -56,7 +56,7 @@ def test_folded_lines_fit_and_full_ones_are_whole(run: Any) -> None:
         assert "\x1b" not in "".join(lines)
     full = run("trace", "last", "--full").output
     assert "…" not in full
-    assert full.count("answer") == 30 + 30 + 1  # output, argument, and the argument's name
+    assert full.count("answer") == 30 + 30 + 1  # in the output, in the argument, and in the argument's name
 
 
 def test_a_running_trace_is_shown(run: Any, made: Journal) -> None:
@@ -137,7 +137,7 @@ def test_every_decision_is_listed(run: Any) -> None:
 
 
 def test_status_is_one_screen(run: Any, langfuse: Any) -> None:
-    """`status` shows tracing, shipping, the journal, a day's calls and the last decisions."""
+    """`status` shows tracing, shipping, the journal, the last day's calls and the last decisions."""
     for _ in range(10):
         one_cycle()
     assert LangFuseTracker().flush(10)
@@ -150,12 +150,12 @@ def test_status_is_one_screen(run: Any, langfuse: Any) -> None:
 
 
 def langfuse_host(output: str) -> str:
-    """Return the host in the first line."""
+    """Return the host that the first line of `status` names."""
     return output.split("shipped to ")[1].split()[0]
 
 
 def test_the_langfuse_address_is_shown_once_it_is_there(run: Any, langfuse: Any) -> None:
-    """`trace` shows the address of its page in Langfuse, unless a row is pending or the project's id is unknown."""
+    """`trace` shows the trace's address in Langfuse, unless a row is pending or the project's id is unknown."""
     trace_id = one_cycle()
     assert LangFuseTracker().flush(10)
     page = f"{settings.setting('LANGFUSE_HOST')}/project/{langfuse.project}/traces/{trace_id}"

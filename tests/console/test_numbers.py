@@ -13,7 +13,7 @@ from tests.console.printed import json_lines, run
 
 @pytest.mark.slow
 def test_decisions(varied: Journal, tmp_path: Path) -> None:
-    """Check the figures of every decision, then those of the newest seven."""
+    """The figures of `decisions` are right, for all decisions and for the newest seven."""
     journal = exported(tmp_path)
     assert journal.signals["cost_usd"].isna().any()
     for limit in (1000, 7):
@@ -22,7 +22,7 @@ def test_decisions(varied: Journal, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_traces(varied: Journal, tmp_path: Path) -> None:
-    """Check the figures of every trace, then those of the newest seven."""
+    """The figures of `traces` are right, for all traces and for the newest seven."""
     journal = exported(tmp_path)
     for limit in (1000, 7):
         check_traces(journal, limit)
@@ -30,7 +30,7 @@ def test_traces(varied: Journal, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_trace(varied: Journal, tmp_path: Path) -> None:
-    """Check the four oldest traces, which are unusual, the four newest, some that failed, and some without a price."""
+    """`trace` has the right figures for unusual, new, failed and unpriced traces."""
     journal = exported(tmp_path)
     failed, unpriced = journal.traces.query("level == 'ERROR'"), journal.traces.query("calls > 0 and cost_usd.isna()")
     chosen = pd.concat([journal.traces.head(4), journal.traces.tail(4), failed.head(3), unpriced.tail(3)])

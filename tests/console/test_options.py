@@ -167,7 +167,7 @@ def test_a_journal_that_is_newer(command: str, closed: Path, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("command", [*READING, "tail"])
 def test_a_folder_in_its_place(command: str, tmp_path: Path) -> None:
-    """A folder at the journal's path is reported with its own cure, not with `run an agent`."""
+    """A folder at the journal's path is reported with a cure for this case, not with `run an agent`."""
     settings.journal_path().mkdir(parents=True)
     result = run(command.format(folder=tmp_path))
     message = f"{settings.journal_path()} is a folder: set OBSERVABILITY_JOURNAL to a file in this folder"
@@ -320,7 +320,7 @@ def test_prune_counts_for_scripts(closed: Path) -> None:
 
 @pytest.mark.slow
 def test_tail_waits_for_a_journal(journal: Any) -> None:
-    """Without a journal, `tail` prints that it waits, then new rows. A failed call and its cycle are one line."""
+    """While there is no journal, `tail` prints that it waits. Later, a failed call and its cycle are one line."""
     journal.path.unlink()
     with subprocess.Popen(
         [sys.executable, "-m", "src.observability", "tail"], cwd=settings.REPO_ROOT, text=True,
@@ -357,8 +357,8 @@ def _tail(*arguments: str, columns: int, lines: int) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("columns", [40, 80, 130])
 def test_lines_of_tail_fit(columns: int, journal: Any) -> None:
-    """Lines of `tail` fit the terminal also with Chinese texts, whose characters take two columns; a changed date is
-    printed on its own line."""
+    """Lines of `tail` fit the terminal also with Chinese texts, whose characters take two columns; the date is printed
+    on a line of its own."""
     with ObservabilityContext.agent_cycle("鯨魚觀察員代理程式第一號"):
         ObservabilityContext.add_trading_signal("SELL", 64, "鯨魚離開資金池" * 40, "以太")
     journal.observations()
@@ -370,7 +370,7 @@ def test_lines_of_tail_fit(columns: int, journal: Any) -> None:
 
 @pytest.mark.slow
 def test_tail_begins_at_since_and_limit(closed: Path) -> None:
-    """`tail` begins with the rows that --since and --limit select; names match in upper or lower case."""
+    """`tail` begins with the rows that --since and --limit select; an agent's name matches in upper or lower case."""
     journal = Journal(closed, create=False)
     signals = journal.select("SELECT start_ns, agent FROM observations WHERE name = 'trading_signal' ORDER BY seq")
     journal.close()

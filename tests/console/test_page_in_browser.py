@@ -84,7 +84,7 @@ def serve() -> Iterator[Callable[[], str]]:
 
 
 class Browser:
-    """A page whose errors and requests are kept."""
+    """A page in a browser, which records the page's errors and requests."""
 
     def __init__(self, chromium: Any, size: str, scheme: str, cookies: Any = None) -> None:
         width, height = SIZES[size]
@@ -137,7 +137,7 @@ def plant() -> None:
 
 
 def replay(server: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run `make demo` with a model on loopback; skip the test before Python 3.11, which the agents need."""
+    """Run `make demo` with a fake provider on loopback; skip the test before Python 3.11, which the agents need."""
     demo = pytest.importorskip("src.agents.demo", exc_type=ImportError)
     claude = Provider("claude")
     claude.play(server, "answer")
@@ -150,7 +150,7 @@ def content(
     request: pytest.FixtureRequest, journal: Any, journal_of: Callable[..., Journal], httpserver: HTTPServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> str:  # fmt: skip
-    """Fills the journal with nothing, the demo, a fleet with budgets, or hostile text; returns which."""
+    """Leave the journal empty, or fill it with the demo's, a fleet's or hostile traces; return which of these."""
     if request.param == "demo":
         replay(httpserver, monkeypatch)
         journal.observations()
@@ -169,7 +169,7 @@ def content(
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
 def test_the_live_page(size: str, scheme: str, content: str, chromium: Any, serve: Any, tmp_path: Path) -> None:
-    """Overview and trace pass all checks at every screen size, light or dark; the token is removed from the address."""
+    """The overview and a trace's page pass all checks at every screen size, light or dark; the address has no token."""
     browser = Browser(chromium, size, scheme)
     address = serve()
     origin = address.partition("?")[0]
@@ -189,7 +189,7 @@ def test_the_live_page(size: str, scheme: str, content: str, chromium: Any, serv
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
 def test_the_report(size: str, scheme: str, content: str, chromium: Any, tmp_path: Path) -> None:
-    """The report passes all checks as one file that requests nothing; its links lead to its traces and back."""
+    """The report is one file, requests nothing and passes all checks; its links lead to its traces and back."""
     file = tmp_path / "report.html"
     subprocess.run(
         [sys.executable, "-m", "src.observability", "report", "--html", file],
@@ -355,7 +355,7 @@ def test_while_a_fleet_writes(fleet: tuple[Browser, Journal, str]) -> None:
 
 
 def paint_and_filter(page: Any) -> tuple[float, float]:
-    """Return the shortest time (ms) to the first paint, and the shortest from a filter's choice to the new address."""
+    """Return two times (ms), each the shortest of several: to the first paint, and from a filter to its address."""
     paints, filters = [], []
     for _ in range(2):
         page.reload()

@@ -87,7 +87,7 @@ def marks_of(html: str, title: str) -> list[tuple[str, dict[str, float]]]:
 
 
 def test_tiles_are_what_pandas_computes(judged: Journal, report: Callable[..., str]) -> None:
-    """The tiles' net profit, hit rate with its interval, spend and failures equal those of the rows."""
+    """The tiles' net profit, hit rate with its interval, spend and failures equal those that pandas computes."""
     rows = frame(judged)
     calls, cases = rows[rows["type"] == "generation"], judged_of(rows)
     profit, spend = cases["pnl_usd"].sum(), calls["cost_usd"].sum()
@@ -153,7 +153,7 @@ def test_comparisons_are_what_pandas_computes(by: str, judged: Journal, report: 
     models = rows[rows["type"] == "generation"].set_index("trace_id")["model"]
     rows["model"] = rows["model"].fillna(rows["trace_id"].map(models))
     html = report()
-    assert "p50 and p95 are those of" not in html  # all calls are timed
+    assert "p50 and p95 are those of" not in html  # every call has a known duration
     table = table_of(html, f"{by.capitalize()}s").set_index(by)
     assert sorted(table.index) == sorted(rows[by].unique())
     for name, row in table.iterrows():
@@ -189,7 +189,7 @@ def test_confidence_against_outcome(judged: Journal, report: Callable[..., str])
 
 
 def test_every_link_leads_to_a_trace_inside(judged: Journal, report: Callable[..., str]) -> None:
-    """The trace of each row is in the report exactly once, and no link leads to another local file."""
+    """The trace of each listed row is in the report exactly once, and no link leads to another local file."""
     html = report()
     ids = re.findall(r'id="(t-\w+)"', html)
     links = {link for link in re.findall(r'href="#([^"]*)"', html) if link}

@@ -13,7 +13,7 @@ from tests.million import fill
 
 @pytest.mark.slow
 def test_the_report_on_decisions(varied: Journal, tmp_path: Path) -> None:
-    """Check the report on groups of fewer and of more than 30 cases."""
+    """`decisions --report` has the right figures for groups of fewer and of more than 30 cases."""
     journal = exported(tmp_path)
     assert journal.judged.groupby("model").size().max() > 30
     check_report(journal)
@@ -22,7 +22,7 @@ def test_the_report_on_decisions(varied: Journal, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_report_on_many_decisions(made: Journal, tmp_path: Path) -> None:
-    """Check the report on so many cases that Student's quantile is beyond the console's table."""
+    """The report has the right figures for groups beyond the console's table of quantiles of Student's distribution."""
     fill(made, 2000, days=2)
     judge(made, 1900)
     journal = exported(tmp_path)

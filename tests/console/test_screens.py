@@ -33,7 +33,7 @@ def screen(command: str, columns: int) -> str:
 
 
 def test_decisions(filled: Journal) -> None:
-    """`decisions` at 80 columns with the reason on a second line, and at 160 with a column for it."""
+    """`decisions` prints the reason on a second line at 80 columns, and in a column of its own at 160."""
     assert screen("decisions", 80) == snapshot("""\
 time (UTC)   trace     agent           model           decision             cost
 ────────────────────────────────────────────────────────────────────────────────
@@ -57,7 +57,7 @@ time (UTC)      trace     agent              model             decision         
 
 
 def test_a_trace(filled: Journal) -> None:
-    """`trace` as a tree."""
+    """`trace` prints a trace as a tree."""
     assert screen("trace last", 80) == snapshot("""\
 2026-11-18 11:03:03 UTC  trace f0dfb4a5
 🤖 LiquidationAgent8  1.9 s
@@ -143,7 +143,7 @@ deepseek-chat     -$1.25      1   $0.00099         –  -$1.25
 
 
 def test_costs(filled: Journal) -> None:
-    """`costs` at 80 columns, and at 160 with tokens, p99 and the time to the first token."""
+    """At 160 columns, `costs` prints more figures than at 80, such as tokens, p99 and the time to the first token."""
     assert screen("costs --by model --since 2026-11-01", 80) == snapshot("""\
 💰 Since 2026-11-01 00:00:00 UTC
 model             calls  errors     spend  no price    p50    p95

@@ -80,7 +80,7 @@ def test_the_index_and_the_rows_agree_on_what_a_word_is(made: Journal, texts: li
 
 @pytest.mark.filled(100)
 def test_new_rows_are_found_and_added(filled: Journal, small_parts: None) -> None:
-    """A search reads only the rows that the index lacks."""
+    """A search finds rows that are newer than the index, and adds them to the index."""
     assert len(traces_with(filled, "funding")) == 100
     fill(filled, 10, seed=2)
     assert len(traces_with(filled, "funding")) == 110
@@ -91,7 +91,7 @@ def test_new_rows_are_found_and_added(filled: Journal, small_parts: None) -> Non
 def test_an_old_journal_is_filled_in_pieces(
     filled: Journal, small_parts: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A search indexes the newest rows first, while time is left, and reads the other rows, so that none is missed."""
+    """A search finds every match, even if it has no time to index rows, or if an earlier search indexed only some."""
     monkeypatch.setattr(queries, "_FILL_SECONDS", -1.0)
     assert len(traces_with(filled, "funding")) == 100
     assert indexed(filled)["rows"] == 0
@@ -155,7 +155,7 @@ def test_an_index_that_is_spoilt_is_made_anew(spoil: str, filled: Journal, tmp_p
 
 @pytest.mark.filled(20)
 def test_another_search_that_writes_is_not_waited_for_by_a_deletion(filled: Journal) -> None:
-    """If another search locks the index, a deletion deletes the whole index at once, so that no deleted word stays."""
+    """If another search locks the index, a deletion deletes the index file without waiting: no deleted word stays."""
     traces_with(filled, "funding")
     with closing(sqlite3.connect(search.path_of(filled.path), isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")

@@ -1,4 +1,4 @@
-"""The console's commands with a second destination."""
+"""The console's commands, while rows are sent to a second destination, with or without Langfuse."""
 
 import json
 from contextlib import closing
@@ -64,7 +64,7 @@ def test_prune_says_what_never_arrives(run: Any, langfuse: LangfuseServer, otlp:
 
 
 def test_doctor_checks_the_second_destination(run: Any, otlp: OtlpServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`doctor` reports accepted headers, rejected rows and wrong headers, but no missing keys of Langfuse."""
+    """`doctor` reports accepted and wrong headers and rejected rows; it does not mention Langfuse's missing keys."""
     one_cycle()
     assert LangFuseTracker().flush(10)
     assert findings(run)["second destination"] == ("fine", f"{otlp.url} accepts OTLP with the configured headers")

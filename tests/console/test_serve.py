@@ -174,7 +174,7 @@ BUDGETS = "fleet 3 calls/month; *Agent1 400 calls/month soft; <img/src=x> 1 USD/
 
 @pytest.mark.filled(120, days=0.9)
 async def test_budgets_are_on_the_page(filled: Journal, browser: httpx.AsyncClient, monkeypatch: Any) -> None:
-    """With any filter, the page and the report have the figures of the command `budgets`, newest calls included."""
+    """With any filter, the page and the report show the same figures as `budgets`, which include the newest calls."""
     assert 'class="card budgets"' not in (await browser.get("/")).text
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", BUDGETS)
     with filled.transaction() as db:
@@ -207,7 +207,7 @@ def figures_of(card: str) -> dict[str, float]:
 
 
 def test_messages_of_any_form() -> None:
-    """A recorded conversation, arguments, parts of a message, a text and data are shown completely."""
+    """The page shows all of a recorded value: a conversation, arguments, a message in parts, a text or other data."""
 
     def read(value: Any) -> list[tuple[str, str]]:
         return [(message.kind, message.text) for message in _of_value(value, "user", "input")]
@@ -266,7 +266,7 @@ async def test_text_is_searched(browser: httpx.AsyncClient, filled: Journal, mon
 
 
 async def test_a_trace_has_its_facts(browser: httpx.AsyncClient, decide: Any, made: Journal) -> None:
-    """A trace's page shows its decisions, outcome, address in Langfuse and cost, which is unknown if a price is."""
+    """A trace's page shows its decisions, outcome, Langfuse address and cost; if a price is unknown, so is the cost."""
     trace_id = decide([("SELL", 64), ("HODL", None)], calls=[("m", 0.5), ("m", "failed")], pnl_usd=3)
     unpriced = decide(calls=[("m", 0.5), ("m", None)])
     made.keep_project("https://langfuse.example|pk", "p1")
@@ -284,7 +284,7 @@ async def test_a_trace_has_its_facts(browser: httpx.AsyncClient, decide: Any, ma
 
 @pytest.mark.filled(20, days=0.5)
 def test_news_are_the_rows_that_arrived(filled: Journal) -> None:
-    """The browser gets the decisions or failures that arrived after its newest row, and new tiles if anything did."""
+    """The browser gets decisions or failures that arrived after its newest row, and new tiles if any row arrived."""
     newest = filled.newest()
     assert news(filled, View(), newest[0], newest) == (newest, [])
     million.fill(filled, 40, days=0.00001, seed=7)
@@ -298,7 +298,7 @@ def test_news_are_the_rows_that_arrived(filled: Journal) -> None:
         latest, events = news(filled, view, newest[0], newest)
         assert latest == filled.newest()
         assert [name for name, _ in events] == ["rows", "tiles"][not arrived :]
-        assert bool(arrived) == (view.text is None)  # some rows in each case but the last
+        assert bool(arrived) == (view.text is None)  # every view has new rows, except the search for "zebra"
         if arrived:
             assert re.findall(r'href="/trace/(\w+)', events[0][1]) == [row["trace_id"] for row in arrived][:30]
     assert [name for name, _ in news(filled, View(), None, newest)[1]] == ["tiles"]
@@ -306,8 +306,7 @@ def test_news_are_the_rows_that_arrived(filled: Journal) -> None:
 
 
 async def test_a_long_trace_is_cut(browser: httpx.AsyncClient) -> None:
-    """A trace is cut after 500 observations, a text after 20,000 characters; the page names the command that shows
-    all."""
+    """The page cuts traces at 500 observations and texts at 20,000 characters, and names the command that shows all."""
     step = {"trace_id": "a" * 32, "type": "span", "name": "step", "trace_name": "t"}
     long = json.dumps("x" * 30_000)
     rows = [

@@ -41,7 +41,7 @@ def rows(**states: int) -> None:
 
 
 def pending(monkeypatch: pytest.MonkeyPatch) -> Backend:
-    """Record three observations and two scores for a server that is away; return the server."""
+    """Record three observations and two scores while the server cannot be reached; return the server."""
     backend = Backend()
     for name, value in backend.environment.items():
         monkeypatch.setenv(name, value)
@@ -97,7 +97,7 @@ def test_without_keys_there_is_nowhere_to_ship_to(filled: Journal) -> None:
 
 
 def test_local_rows_are_sent_only_when_asked_for(filled: Journal, langfuse: Any) -> None:
-    """`ship --include-local` asks with the number of rows; `n` or no answer sends nothing, `y` or `--yes` sends."""
+    """`ship --include-local` asks whether to send N rows; `n` or no answer sends nothing, `y` or `--yes` sends them."""
     assert "No rows are pending" in run("ship").output
     for answer, end in (("n\n", "🤖 Nothing was sent\n"), ("", "\n   → add --yes to skip the question\n")):
         result = run("ship", "--include-local", answer=answer)
@@ -141,7 +141,7 @@ def test_ctrl_c_at_the_question_sends_nothing(filled: Journal, langfuse: Any) ->
 
 @pytest.mark.slow
 def test_ctrl_c_stops_shipping(filled: Journal, langfuse: Any) -> None:
-    """Ctrl-C ends `ship` at once with status 130, and undelivered rows stay pending."""
+    """Ctrl-C ends `ship` immediately, with status 130; undelivered rows stay pending."""
     langfuse.answer = lambda _request, _body: time.sleep(1)
     with started("ship", "--include-local", "--yes") as process:
         wait_for(lambda: langfuse.requests)
@@ -163,11 +163,11 @@ def wait_for(what: Any) -> None:
 
 
 def test_prune_lets_go_of_what_is_old(filled: Journal) -> None:
-    """`prune` counts old rows, then deletes them; pending rows stay, and the cost stays in the sums."""
+    """`prune --dry-run` counts old rows, `prune` deletes them; pending rows stay. `costs` still prints all groups."""
     old = observation_row(id="1" * 16, trace_id="a" * 32, type="span", name="x", trace_name="x", end_ns=1,
                           start_ns=time.time_ns() - 9 * DAY_NS, state="pending", destination="h|k")  # fmt: skip
     filled.append([old], [])
-    cut = f"{datetime.now(timezone.utc) - timedelta(days=5):%Y-%m-%d}"  # unlike `5d`, the same for both commands
+    cut = f"{datetime.now(timezone.utc) - timedelta(days=5):%Y-%m-%d}"  # a fixed time; `5d` moves on with the clock
     spent = run("costs", "--json").output.count("\n")
     result = run("prune", "--older-than", cut, "--dry-run")
     number = int(result.output.split("Would delete ")[1].split(" observations from before")[0])
@@ -187,7 +187,7 @@ def test_prune_lets_go_of_what_is_old(filled: Journal) -> None:
 
 @pytest.mark.slow
 def test_tail_shows_decisions_and_errors_as_they_happen(journal: Any) -> None:
-    """`tail` prints existing rows, then new ones, such as a late failure of a cycle; Ctrl-C ends with status 0."""
+    """`tail` prints existing and then new rows, such as the failure of a running cycle; Ctrl-C gives status 0."""
     one_cycle("EarlyAgent")
     journal.observations()
     with started("tail", "--json") as process:
@@ -214,7 +214,7 @@ def a_cycle_that_fails(journal: Any) -> None:
 
 @pytest.mark.slow
 def test_tail_of_one_model_says_who_decided(journal: Any) -> None:
-    """`tail --model` prints only the model's decisions; no escape sequence of an agent reaches the terminal."""
+    """`tail --model` prints only the model's decisions; it does not print the escape sequences in their texts."""
     one_cycle("WhaleAgent")
     one_cycle("OtherAgent", model="gpt-4o-mini")
     with ObservabilityContext.agent_cycle("Evil\x1b[2J"):

@@ -1,4 +1,4 @@
-"""The printed numbers of `prune`, `ship` and `export` equal pandas' counts in exports before and after the command."""
+"""The numbers that `prune`, `ship` and `export` print are those that pandas counts in exports made before and after."""
 
 import json
 import sqlite3
@@ -78,7 +78,7 @@ def test_prune(delivered: Journal, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_ship(made: Journal, langfuse: LangfuseServer, tmp_path: Path) -> None:
-    """The numbers of delivered, rejected, pending and local rows that `ship` prints fit the server and the journal."""
+    """The numbers of rows that `ship` prints match what the server received and what the journal holds."""
     fill(made, 20)
     judge(made, 10)
     before = exported(tmp_path)
@@ -100,7 +100,7 @@ def test_ship(made: Journal, langfuse: LangfuseServer, tmp_path: Path) -> None:
 def test_ship_counts_what_waits(
     made: Journal, langfuse: LangfuseServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The numbers of `ship` are right if the server fails halfway, and when the rest is sent afterwards."""
+    """If the server fails halfway, `ship` prints the right numbers, and again when it sends the rest later."""
     monkeypatch.setattr("src.observability.shipping.delivery.BATCH_ROWS", 15)
     fill(made, 20)
     rows = sum(map(len, exported(tmp_path)))
@@ -116,7 +116,7 @@ def test_ship_counts_what_waits(
 
 @pytest.mark.slow
 def test_export(varied: Journal, tmp_path: Path) -> None:
-    """`export` prints the number of rows that pandas selects with the same filters, in each format."""
+    """For each format, `export` prints how many rows it wrote: those that pandas selects with the same filters."""
     journal = exported(tmp_path)
     rows, scores = journal
     middle = pd.Timestamp(int(rows["start_ns"].median())).floor("us")

@@ -42,14 +42,14 @@ CHANGES = (
 
 
 def seen(command: str, columns: int, status: int = 0) -> str:
-    """Return the normalised screen of a command that ends with this status."""
+    """Return the normalised output of a command, and check that the command ends with this status."""
     result = invoke(command, columns)
     assert result.exit_code == status, result.output
     return normalised(result.output, columns)
 
 
 def normalised(output: str, columns: int) -> str:
-    """Check that all lines fit; replace everything that differs from machine to machine."""
+    """Check that all lines fit; return the output with placeholders for whatever differs between machines."""
     lines = [line.rstrip() for line in output.strip("\n").splitlines()]
     assert max(cell_len(line) for line in lines) <= columns
     text = "\n".join(lines)
@@ -59,13 +59,13 @@ def normalised(output: str, columns: int) -> str:
 
 
 def unwrapped(screen: str) -> str:
-    """Return the same screen on a terminal so wide that no line is broken."""
+    """Return the screen with its wrapped lines joined, as a wide terminal shows them."""
     return re.sub(r"\n   (?!→)", " ", screen)
 
 
 @pytest.fixture
 def journal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Journal]:
-    """Six traces and a failed call of 2026-11-18; for the console, it is always ten minutes after START_NS."""
+    """Six traces and a failed call of 2026-11-18; the console's clock always shows ten minutes after START_NS."""
     monkeypatch.setattr(time_range, "now_ns", lambda: START_NS + 10 * MINUTE_NS)
     monkeypatch.setenv("OBSERVABILITY_MAX_MB", "10")
     with tempfile.TemporaryDirectory(prefix="moon-", dir="/tmp") as folder:
@@ -87,7 +87,7 @@ def failed_call() -> Row:
 
 
 def test_status(journal: Journal) -> None:
-    """`status` without keys: nothing is sent, with the reason."""
+    """Without keys, `status` prints that records are kept here, and which settings to add."""
     assert seen("status", 80) == snapshot("""\
 🤖 Tracing is on, records are kept here; no keys are set
    → for Langfuse set LANGFUSE_SECRET_KEY and LANGFUSE_PUBLIC_KEY in .env
@@ -143,7 +143,7 @@ time (UTC)      trace     agent              decision         reason
 
 
 def test_status_of_what_waits(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`status` with keys, of a journal with shipped, pending and rejected rows."""
+    """With keys, `status` prints the numbers of shipped, pending and rejected rows."""
     for name, value in settings_for("https://langfuse.example.com").items():
         monkeypatch.setenv(name, value)
     deliver(journal)
@@ -170,7 +170,7 @@ def test_status_of_what_waits(journal: Journal, monkeypatch: pytest.MonkeyPatch)
 
 
 def deliver(journal: Journal) -> None:
-    """Mark rows as shipped, pending or rejected for the configured destination; without one, for an example host."""
+    """Mark rows as shipped, pending or rejected for the configured destination or, if none is, for an example host."""
     to = settings.destination()
     label = to.label if to is not None else "https://langfuse.example.com|pk-lf-0123456789"
     journal.change("UPDATE observations SET state = 'shipped', destination = ?", (label,))
@@ -180,7 +180,7 @@ def deliver(journal: Journal) -> None:
 
 
 def test_doctor(journal: Journal, langfuse: Any) -> None:
-    """`doctor` without a fault."""
+    """If nothing is wrong, every finding of `doctor` is fine."""
     journal.change("DELETE FROM observations WHERE level = 'ERROR'")
     narrow = seen("doctor", 80)
     assert narrow == snapshot("""\
@@ -202,7 +202,7 @@ def test_doctor(journal: Journal, langfuse: Any) -> None:
 
 
 def test_doctor_of_what_is_wrong(journal: Journal) -> None:
-    """`doctor` without keys, with rows of another project, rejected rows, a mistyped trace id and an unknown price."""
+    """`doctor` reports missing keys, rows of another project, rejected rows, a mistyped id and an unknown price."""
     deliver(journal)
     unknown = {"model": "nobody-s-model", "provider": "openrouter", "level": "DEFAULT"}
     journal.append([{**failed_call(), "id": "e" * 16, **unknown}], [])
@@ -272,7 +272,7 @@ def tail(columns: int) -> subprocess.Popen[str]:
 
 
 def until_ctrl_c(process: subprocess.Popen[str], columns: int, lines: int = 8) -> str:
-    """Return this number of lines, and the output after Ctrl-C."""
+    """Return the first lines that the process prints, as many as `lines`, and its output after Ctrl-C."""
     assert process.stdout is not None
     with process, process.stdout as stdout:
         first = [stdout.readline() for _ in range(lines)]
@@ -281,7 +281,7 @@ def until_ctrl_c(process: subprocess.Popen[str], columns: int, lines: int = 8) -
 
 
 def test_prune(journal: Journal) -> None:
-    """`prune` counts old rows, then deletes them; pending rows are kept."""
+    """`prune --dry-run` counts old rows, and `prune` deletes them; pending rows are kept."""
     deliver(journal)
     assert seen("prune --older-than 2026-11-18T11:00 --dry-run", 80) == snapshot("""\
 🧹 Would delete 9 observations from before 2026-11-18 11:00:00 UTC
@@ -299,7 +299,7 @@ def test_prune(journal: Journal) -> None:
 
 
 def test_ship(journal: Journal, langfuse: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`ship` without pending rows, with `--include-local`, with a wrong key, and with a key missing."""
+    """`ship` reports that no row is pending, sends local rows if asked, and reports a wrong or missing key."""
     assert seen("ship", 80) == snapshot("""\
 ✅ No rows are pending for http://localhost:30000
 🤖 31 rows from before Langfuse keys were set: --include-local sends them\
@@ -323,7 +323,7 @@ def test_ship(journal: Journal, langfuse: Any, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_outcome(journal: Journal) -> None:
-    """`outcome` of a NOTHING and of a failed call: neither trace has a trade to evaluate."""
+    """For a trace with only a NOTHING or a failed call, `outcome` warns that there is no trade to evaluate."""
     trade, none = "1a2b8f1f", "fffffff"
     assert seen(f"outcome {trade} --pnl-usd -12.5 --pnl-pct 0.8 --note slipped", 80) == snapshot("""\
 ✅ 1a2b8f1f: pnl_usd -$12.50, pnl_pct +0.80%
