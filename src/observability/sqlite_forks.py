@@ -1,4 +1,4 @@
-"""Closes SQLite connections while this process forks. `runtime.py` registers the hooks, and does all else at a fork.
+"""Closes SQLite connections while this process forks. `runtime.py` registers the hooks that call these functions.
 
 SQLite keeps its file locks in the memory of the process. A forked child would treat its parent's locks as its own,
 write without any lock, and corrupt the journal. A fork waits briefly for a connection in use. If the connection is

@@ -59,7 +59,7 @@ def test_what_others_made_is_not_touched(run: Any, api: DashboardApi) -> None:
     api.widgets.append({"id": "w", "name": WIDGETS[0].name, "description": None})
     api.configs.append({"id": "c", "name": "pnl_usd", "dataType": "NUMERIC", "description": "mine"})
     result = run("dashboard")
-    assert "1 score configuration in Langfuse unchanged: not made by this command" in result.output
+    assert "Not updated: 1 score configuration for the agents' scores, already in Langfuse" in result.output
     assert [api.dashboards[0]["description"], api.widgets[0]["description"], api.configs[0]["description"]] == [
         "mine", None, "mine",
     ]  # fmt: skip

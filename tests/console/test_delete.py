@@ -79,7 +79,7 @@ def test_what_waits_for_langfuse_is_deleted_with_a_warning(filled: Journal) -> N
     """Before `delete` removes pending rows, its question states how many rows would never be sent."""
     trace_id = next(iter(traces()))
     filled.change("UPDATE observations SET state = 'pending', destination = 'h|k' WHERE trace_id = ?", (trace_id,))
-    assert "Rows not sent yet, which then never will be: 3." in run(f"delete {trace_id}", "y\n").stderr
+    assert "Not sent yet: 3 of these rows. Deleted rows" in run(f"delete {trace_id}", "y\n").stderr
     assert trace_id not in traces()
 
 

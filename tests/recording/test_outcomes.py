@@ -228,7 +228,7 @@ def test_a_trade_is_taken_whole_or_not_at_all(journal: Any, tmp_path: Path) -> N
     told = run("outcomes", "--sum", "--json", "--import", table(tmp_path, *lines, header="trace_id,pnl_usd,pnl_pct"))
     assert list(broken_lines(told)) == [2, 3, 4, 5]
     assert outcomes(journal) == []
-    assert "line 4, of the same trace, is bad" in broken_lines(told)[2]
+    assert "no line of this trace is imported, as line 4 is invalid" in broken_lines(told)[2]
     assert "percents cannot be added" in broken_lines(told)[3]
     assert run("outcomes", "--sum", "--last", "--import", "trades.csv").exit_code == 2
 

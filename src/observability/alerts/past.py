@@ -11,12 +11,12 @@ from .detectors import effective_sample_size, gap_factor, tests_in, upper_share
 
 DAYS = 28  # number of past days whose counts are kept
 WEEK = 8  # the usual number of traces by hour of the week is used only for agents known for this many days
-_TWO_WEEKS = 14  # an agent known for this many days also has a limit for silences in missing traces (`silence_limits`)
+_TWO_WEEKS = 14  # an agent must be known for this many days before its limit in due traces (`silence_limits`) applies
 FEW = 50  # a rule needs this many past trials before its usual share of bad trials is learned
 _FEW_HOURS, _FEW_CONFIDENCES, _FEW_CONFIDENCE_DAYS = 48, 100, 3
 _HOUR_NS, _DAY_NS = 3_600_000_000_000, 86_400_000_000_000
 _BIN = math.log(1.1)  # width of a latency bin on the logarithmic scale: each bin is 10 % above the one before
-_RANK = 3  # the limit for silences in missing traces uses the third longest gap: the two longest may be outliers
+_RANK = 3  # the limit in due traces (`silence_limits`) uses the third longest gap: the two longest may be outliers
 _SLOW_TIMES = 1.5  # a call is slow if it takes longer than this multiple of the 95 % quantile of latency
 _BUSY_DAY = 20  # only days with at least this many trials enter the quantile of the daily shares of bad trials
 _STARTS_SUSPECT_HOURS = 72.0  # in an agent's first week, shorter silences are no incidents: a weekend pause is 60 hours

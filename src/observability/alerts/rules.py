@@ -1,7 +1,7 @@
 """The rules about shares of bad trials (a trial is one event, judged good or bad), and the evidence for incidents.
 
-Rules about amounts are in `levels.py`, rules about the machine in `fleet.py`. To add a rule, add a line to `RULES`, and
-its trials to `monitor.py`.
+To add such a rule, add it to `RULES` and its trials to `monitor.py`. Other rules are about amounts (`levels.py`),
+silence (`monitor.py`) or the machine (`fleet.py`). `RULE_NAMES` must list them too, and `FLEET_RULES` the machine's.
 """
 
 from dataclasses import dataclass

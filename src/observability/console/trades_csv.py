@@ -98,11 +98,7 @@ def _trace_id(journal: Journal, name: str) -> str:
 
 
 def _scores(trace_id: str, lines: Sequence[TradeLine], repeats: Repeats) -> "tuple[Score, ...]":
-    """Combine a trace's lines into the scores of one outcome.
-
-    Raises:
-        ValueError: a line is invalid, or the lines cannot be combined.
-    """
+    """Combine a trace's lines into one outcome's scores. Raises ValueError if one is invalid or they do not combine."""
     scores = [_scores_of_line(trace_id, line, len(lines)) for line in lines]
     if len(lines) == 1 or repeats is Repeats.KEEP_LAST:
         return scores[-1]
@@ -124,7 +120,9 @@ def _scores_of_line(trace_id: str, line: TradeLine, lines: int) -> "tuple[Score,
     try:
         return recording.scores_of_outcome(trace_id, line.pnl_usd, line.pnl_pct, line.note)
     except ValueError as error:
-        raise ValueError(f"line {line.line}, of the same trace, is bad: {error}" if lines > 1 else str(error)) from None
+        raise ValueError(
+            f"no line of this trace is imported, as line {line.line} is invalid: {error}" if lines > 1 else str(error)
+        ) from None
 
 
 def _numbers(lines: Sequence[TradeLine]) -> str:

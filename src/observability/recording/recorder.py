@@ -245,7 +245,7 @@ class Recorder:
             failures.note("start", f"recording cannot start now: {error}", cure="Until it can, calls stay in memory.")
 
     def _begin(self) -> None:
-        with self._starting:  # wait: if SIGALRM interrupts `_start`, `_start` resets `_thread`, and this thread ends
+        with self._starting:  # wait for the end of `_start`, which sets `_thread` to None if SIGALRM interrupts it
             is_known = self._thread is threading.current_thread()
         if is_known:
             self._run()

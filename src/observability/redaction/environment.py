@@ -117,7 +117,7 @@ def _is_harmless(name: str, value: str) -> bool:
 
 
 def _is_path(name: str, value: str) -> bool:
-    """Whether the value is a path: it begins like a path, is the shell's own `PWD`, or exists on disk."""
+    """Whether the value is a path: it has a form such as `~/keys`, is an absolute path in `PWD`, or exists on disk."""
     if _PATH.fullmatch(value) or (name == "PWD" and value.startswith("/")):
         return True
     # `Path.exists` would raise on a key that is too long for a file name.

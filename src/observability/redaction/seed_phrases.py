@@ -61,8 +61,8 @@ def _lists() -> dict[str, dict[str, int]]:
 
 # ── Can the text contain a phrase? ───────────────────────────────────────────────────────────────────────────────────
 
-# Words that are allowed between the words of a phrase: labels of list items, HTML tags, parts of a line of a log or
-# chat, and words that connect the two halves of the phrase.
+# Words that may stand between the words of a seed phrase: labels of list items, HTML tags, parts of a line of a log
+# or chat, and labels of a part of the seed phrase, as in `and the second half:`.
 _LABELS = ("word", "index", "position", "number", "w")  # as in `word 3: …`, `{"index": 3, "word": …}`
 _LEVELS = ("info", "debug", "warning", "warn", "error", "critical", "trace", "notice")
 _KEYS = ("role", "content", "text", "value", "name", "type", "id", "w", "i", "n")

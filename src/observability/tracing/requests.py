@@ -55,7 +55,7 @@ def _hold(request: Observation, parent: Observation | None) -> Observation | Non
         parent = parent.parent
     if holder is not None:
         request.holder = holder
-        holder.__dict__.setdefault("requests", []).append(request)  # atomic: several threads may share a generation
+        holder.__dict__.setdefault("requests", []).append(request)  # atomic: several threads may share `holder`
     return holder
 
 

@@ -57,8 +57,8 @@ def _make(client: "LangfuseClient", destination: settings.Destination, as_json: 
         return
     cprint(f"✅ {DASHBOARD}: {len(WIDGETS)} widgets at {safe(address)}", "green")
     if foreign:
-        why = "not made by this command, or with another data type than it needs"
-        cprint(f"⚠️ {how_many(foreign, 'score configuration')} in Langfuse unchanged: {why}", "yellow")
+        why = "already in Langfuse, but not made by this command or of another data type. The dashboard works anyway"
+        cprint(f"⚠️ Not updated: {how_many(foreign, 'score configuration')} for the agents' scores, {why}", "yellow")
 
 
 def _project(client: "LangfuseClient", destination: settings.Destination) -> str | None:

@@ -67,6 +67,6 @@ def _check_ended(trace: traces.Trace) -> None:
 def _confirm(journal: Journal, trace: traces.Trace) -> None:
     show(*traces_table(traces.lines_of(journal, [trace.id]), width()))
     pending = sum(row["state"] == "pending" for row in (*trace.observations, *trace.scores))
-    never_sent = f" Rows not sent yet, which then never will be: {pending:,}." if pending else ""
+    never_sent = f" Not sent yet: {pending:,} of these rows. Deleted rows cannot be sent later." if pending else ""
     rows = how_many(len(trace.observations) + len(trace.scores), "row")
     confirm(f"Delete this trace, {rows}, for good?{never_sent}", "nothing was deleted")
