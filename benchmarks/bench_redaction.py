@@ -267,7 +267,7 @@ def recall(folder: Path) -> None:
 
 
 def _reason(example: str, secrets: tuple[str, ...]) -> str:
-    """Return "" if redaction adds a marker and removes at least one of the known secrets, else why it did not mask."""
+    """Return "" if redaction adds a marker and does not leave all known secrets in place, else why it did not mask."""
     masked = redact_text(example)
     is_left = secrets and all(masked.count(secret) >= example.count(secret) > 0 for secret in secrets)
     if "[REDACTED:" in masked and not is_left:
