@@ -34,7 +34,7 @@ def test_it_answers_is_counted_and_free(journal: Any, capfd: pytest.CaptureFixtu
 
 
 def test_a_grammar_is_kept_to() -> None:
-    """If an agent gives a grammar, the answer follows the grammar in all four ways to call a model."""
+    """If an agent gives a grammar, the answer follows the grammar: called directly, asynchronously or as a stream."""
     model = ModelFactory.create_model("local")
     assert model is not None
     answers = [
