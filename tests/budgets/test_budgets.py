@@ -48,7 +48,7 @@ def test_a_hard_budget_refuses_our_models(monkeypatch: pytest.MonkeyPatch, capsy
     assert len(model.asked) == 4
     printed, reported = capsys.readouterr()
     assert printed.count("❌ Model error: the budget 'fleet 0.04 USD/week' is used up") == 2
-    assert reported.count("calls under it are refused. The first refused call was made by an unnamed agent.") == 1
+    assert reported.count("calls that it covers are refused. The first refused call was made by an unnamed agent.") == 1
     rows = journal.observations()
     assert [row["level"] for row in rows] == ["DEFAULT"] * 4 + ["ERROR"] * 2
     assert rows[-1]["status_message"].startswith("BudgetExceeded: the budget")
@@ -186,7 +186,7 @@ def test_soft_tells_and_goes_on(monkeypatch: pytest.MonkeyPatch, capsys: Any) ->
     assert None not in [ask(model) for _ in range(4)]
     reported = capsys.readouterr().err
     assert reported.count("The budget 'fleet 0.01 USD/week soft' is used up") == 1
-    assert reported.count("calls under it are still sent. The first call beyond it was made by an unnamed agent.") == 1
+    assert reported.count("calls that it covers are still sent. The first call over its limit was made by an unnamed agent.") == 1
 
 
 @pytest.mark.parametrize("text", ["", "fleet lots"])

@@ -1,5 +1,5 @@
 # ruff: noqa: D102 - the subclasses are written as third parties write them
-"""Subclasses of BaseModel, written as in the repo moon-dev-ai-agents or more strangely: each call is one generation."""
+"""Subclasses of BaseModel, written as in the repo moon-dev-ai-agents or more strangely. Each call is recorded once."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator

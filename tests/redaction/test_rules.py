@@ -78,7 +78,7 @@ ROWS: dict[str, Callable[[int], list[Any]]] = {
 @needs_re2
 @pytest.mark.parametrize("kind", ROWS)
 def test_an_ordinary_row_is_read_once(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The prefilter searches a row's texts together, without the agent names and dict keys of earlier rows."""
+    """The prefilter searches all texts of a row together, but no agent name or dict key that it has searched before."""
     searches: set[bytes] = set()
     matches = rules.Prefilter.matches
     monkeypatch.setattr(rules.Prefilter, "matches", lambda self, views: searches.update(views) or matches(self, views))

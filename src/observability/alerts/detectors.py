@@ -74,7 +74,7 @@ def distance(first: Mapping[int, int], second: Mapping[int, int]) -> float:
 
 
 def distance_limit(size: float, past: float, tests: float) -> float:
-    """The distance that two samples of the same distribution, of any shape, exceed by chance once in `tests` tests.
+    """The limit for `distance`: two samples of one distribution are farther apart by chance once in `tests` tests.
 
     The inequality of Dvoretzky, Kiefer and Wolfowitz with Massart's constant (1990, Annals of Probability 18,
     1269-1283) for two samples (Wei and Dudley 2012, Statistics and Probability Letters 82, 636-644). The two

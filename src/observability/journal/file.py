@@ -131,7 +131,7 @@ def _hide_from_git(path: Path) -> None:
 
 def _usable(path: Path) -> sqlite3.Connection:
     if path.is_dir():
-        if any(path.iterdir()):  # the folder is the operator's own and must not be renamed
+        if any(path.iterdir()):  # a DamagedJournalError would set the operator's own folder aside, under another name
             raise JournalError(f"{path} is a folder: set OBSERVABILITY_JOURNAL to a file in it")
         raise DamagedJournalError(f"{path} is an empty folder")
     path.touch(mode=0o600)

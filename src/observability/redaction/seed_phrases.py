@@ -161,7 +161,7 @@ def _has_east_asian_run(plain: str, encoded: bytes, kinds: bytes) -> bool:
             plain = plain.replace(sign, " ")
         encoded = plain.encode("utf-8", "surrogatepass")
         kinds = encoded.translate(_IS_EAST_ASIAN, CONTINUATION)
-    # each word of Korean prose has letters of a single kind, so `_KINDS` cannot exclude prose
+    # in Korean, prose has only letters of one kind, as phrases have: `_KINDS` cannot tell them apart
     is_korean = kinds.count(b"h") > len(kinds) // 4
     if not is_korean and not _has_run(kinds.split(), _KINDS):
         return False
