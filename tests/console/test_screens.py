@@ -104,7 +104,7 @@ def test_the_report_on_decisions(filled: Journal) -> None:
         invoke(f"outcome {row['trace_id']} --pnl-usd {[12.5, -3, 8, -1.25][number]}")
     narrow = screen("decisions --report", 80)
     assert narrow == snapshot("""\
-⚖️ 2 BUY and SELL decisions with a known outcome; below each line, 95 % intervals
+⚖️ 2 BUY and SELL decisions with a known outcome (indented: 95 % intervals)
 agent              cases  hits  mean PnL  Brier
 ───────────────────────────────────────────────
 FundingAgent6      1 few  100%    +$8.00   0.37

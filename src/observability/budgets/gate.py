@@ -188,7 +188,7 @@ class Gate:
     def text_of(self, note: Note) -> str:
         """The line that tells the operator that a budget is used up."""
         view, budget = self.views[note.budget], self.budgets[note.budget]
-        what = "refused. The first refused call" if note.kind == "refused" else "still sent. The first call over its limit"
+        what = "refused. The first refused call" if note.kind == "refused" else "still sent. The first call over it"
         spent = f"{amount_text(view.spent)} of {amount_text(view.limit)} {budget.unit} spent"
         caller, until = note.agent or "an unnamed agent", f"{budget.local(view.ends):%Y-%m-%d %H:%M %Z}"
         effect = f"calls that it covers are {what} was made by {caller}"

@@ -70,7 +70,7 @@ def _report(rows: Filter, as_json: bool, *, inferred: bool) -> None:
     if as_json:
         _print_json(groups, calibration(evaluated))
     elif evaluated:
-        print(f"⚖️ {how_many(len(evaluated), 'BUY and SELL decision')} with a known outcome; below each line, 95 % intervals")
+        print(f"⚖️ {how_many(len(evaluated), 'BUY and SELL decision')} with a known outcome (indented: 95 % intervals)")
         _print_tables(groups, calibration(evaluated))
     elif omitted:
         hint = f"🤖 Only outcomes of inferred decisions found ({omitted}): add --inferred to evaluate these decisions"
