@@ -16,8 +16,12 @@ from ...render.layout import show_json
 from .confirmation import Yes, confirm
 
 _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
-_ICONS = {"by the line": "✅", "only under run": "🤖", None: "❌"}
-_HOW = {"by the line": "through src/__init__.py", "only under run": "only with the command `run`", None: "not observed"}
+# How a call site is observed -> the icon and the words that are printed for it.
+_PRINTED = {
+    "by the line": ("✅", "through src/__init__.py"),
+    "only under run": ("🤖", "only with the command `run`"),
+    None: ("❌", "not observed"),
+}
 
 
 def adopt(
@@ -116,8 +120,9 @@ def _check(root: Path, as_json: bool) -> None:
 
 def _list(sites: list[adoption.CallSite]) -> None:
     for site in sites:
-        how = ": ".join(filter(None, (_HOW[site.observed], site.reason)))
-        print(f"{_ICONS[site.observed]} {site.file}:{site.line}  {site.call}  {how}")
+        icon, words = _PRINTED[site.observed]
+        how = ": ".join(filter(None, (words, site.reason)))
+        print(f"{icon} {site.file}:{site.line}  {site.call}  {how}")
     for folder in sorted({site.file.parent for site in sites}):
         _sum(str(folder), [site for site in sites if site.file.parent == folder])
     _sum("total", sites)
