@@ -35,7 +35,7 @@ def test_a_new_agent_that_fails_is_reported_with_few_data() -> None:
 
 
 def test_a_burst_of_failures_within_minutes_is_no_incident() -> None:
-    """Twelve failures within six minutes are no incident: they are over before anybody could read a message."""
+    """Twelve failures within six minutes are not an incident: they are over before anybody could read a message."""
     monitor = Monitor.new("A", T0)
     assert begun(calls(monitor, "." * 200 + "x" * 12 + "." * 200, T0, step_ns=30 * 10**9)) == []
 

@@ -107,7 +107,7 @@ def test_a_first_call_without_a_price_is_not_free() -> None:
 
 
 def test_calls_without_a_models_name_say_nothing_of_each_other() -> None:
-    """What one agent pays for calls of unknown models is no estimate for another agent."""
+    """What one agent pays for calls of unknown models is not an estimate for another agent."""
     estimates = Estimates()
     estimates.learn("Luna", None, 9.0, 9000)
     assert estimates.of("Dez", None) == Usual()

@@ -267,7 +267,7 @@ def test_a_server_that_is_not_as_it_should_be(answer: Response, weight: str, tex
 
 
 def test_the_langfuse_sdk_need_not_be_there(langfuse: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A missing Langfuse SDK is no fault: traces and scores are not sent through it."""
+    """A missing Langfuse SDK is not a fault: traces and scores are not sent through it."""
     monkeypatch.setattr(sys, "path", [])  # no installed package can be found
     langfuse.answer = lambda request, _: Response('{"version": "4.60.0"}', 200) if request.path == HEALTH else None
     finding = worst_finding("server")

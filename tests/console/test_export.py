@@ -136,7 +136,7 @@ def test_a_spreadsheet_runs_nothing(filled: Journal) -> None:
 
 
 def test_plain_text_stays_as_it_is_in_csv(filled: Journal) -> None:
-    """A hyphen or an at sign inside a text is no formula; a negative number stays a number."""
+    """A hyphen or an at sign inside a text is not a formula; a negative number stays a number."""
     text = "Whale-Agent @ 5 = x"
     filled.change("UPDATE observations SET agent = ?, cost_usd = -1.5", (text,))
     filled.close()

@@ -194,7 +194,7 @@ def test_a_terminal_gets_colour(filled: Journal) -> None:
 
 @cases("command", [*ALL, "traces --session last"])
 def test_an_empty_journal(command: str, made: Journal) -> None:
-    """An empty journal is no fault, unless the last trace is requested."""
+    """An empty journal is not a fault, unless the last trace is requested."""
     result = invoke(command)
     assert result.exit_code == int(command == "trace last")
     assert "Traceback" not in result.output

@@ -130,7 +130,7 @@ def test_the_methods_are_named_by_the_setting(folder: str, journal: Any, monkeyp
 @pytest.mark.slow
 @pytest.mark.parametrize("under_run", [True, False])
 def test_a_scripts_classes_have_cycles_under_run(under_run: bool, tmp_path: Path, journal: Any) -> None:
-    """Under `run`, a script's class has cycles even if it is no BaseAgent; otherwise each model call is a trace."""
+    """Under `run`, a script's class has cycles even if it is not a BaseAgent; otherwise each model call is a trace."""
     repo = tmp_path / "repo"
     shutil.copytree(settings.REPO_ROOT / "src", repo / "src", ignore=shutil.ignore_patterns("data", "__pycache__"))
     (repo / "lone_agent.py").write_text(LONE)

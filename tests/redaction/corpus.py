@@ -512,7 +512,7 @@ def sentence(make: random.Random, template: str) -> str:
     return re.sub(r"(?<!\w)[AEHS](?!\w)", lambda match: made[match.group()], template)
 
 
-# Words that contain the beginning of a key, such as the `sk-` in `risk-`, but are no keys.
+# Words that contain the beginning of a key, such as the `sk-` in `risk-`, but are not keys.
 LIKE_KEYS = (
     "risk-service-monitoring-and-more-words", "desk-admin-dashboard-for-everyone-2025", "desk-lf-12345678-1234",
     "task-proj-management-and-more-words", "task-org-chart-of-the-whole-company", "risk-or-internationalization-first",

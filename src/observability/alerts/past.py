@@ -19,7 +19,7 @@ _BIN = math.log(1.1)  # width of a latency bin on the logarithmic scale: each bi
 _RANK = 3  # the limit in due traces (`silence_limits`) uses the third longest gap: the two longest may be outliers
 _SLOW_TIMES = 1.5  # a call is slow if it takes longer than this multiple of the 95 % quantile of latency
 _BUSY_DAY = 20  # only days with at least this many trials enter the quantile of the daily shares of bad trials
-_STARTS_SUSPECT_HOURS = 72.0  # in an agent's first week, shorter silences are no incidents: a weekend pause is 60 hours
+_STARTS_SUSPECT_HOURS = 72.0  # in an agent's first week, shorter silences are not incidents: a weekend takes 60 hours
 # A silence is an incident only if more than this number of traces usually end in its hours of the week. If it is
 # measured by its length alone, the agent's mean rate (at least one trace a day) must give twice this number in it.
 _MIN_EXPECTED = 3.0
@@ -139,7 +139,8 @@ class Past:
     def usual(self, rule: str) -> float:
         """The usual share of bad trials of a rule.
 
-        It is the upper confidence limit of the share over all days, or the 90 % quantile of the daily shares if higher.
+        It is the upper confidence limit of the share over all days, or the 90 % quantile of the daily shares, whichever
+        is higher.
         """
         share: float = self.once(f"usual {rule}", lambda: _upper(self._shares(rule)))
         return share

@@ -27,7 +27,7 @@ class AlreadyWatchedError(OSError):
 
 
 class Watcher:
-    """Reads one journal in repeated passes, and keeps what it has learned in memory between the passes."""
+    """Reads one journal in repeated passes, and keeps the learned state in memory between the passes."""
 
     def __init__(self, journal: Path, channels: list[Channel]) -> None:
         self.path, self._channels = journal, channels

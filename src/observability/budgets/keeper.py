@@ -69,7 +69,7 @@ class _Speed:
 
 
 class Keeper:
-    """Counts what was spent, and reserves a part of each budget for this process. The recorder calls `refresh`."""
+    """Counts the spending, and reserves a part of each budget for this process. The recorder calls `refresh`."""
 
     def __init__(self, budgets: list[Budget], exempt: tuple[str, ...], clock: Callable[[], float] = time.time) -> None:
         self._estimates = Estimates()
@@ -88,7 +88,7 @@ class Keeper:
         self._printed: set[tuple[int, float, str]] = set()
 
     def refresh(self, journal: Journal, session: Session) -> None:
-        """Count what was spent, and reserve a part of each budget for this process, if a refresh is due.
+        """Count the spending, and reserve a part of each budget for this process, if a refresh is due.
 
         This method never raises, so that a failure stops neither calls nor their recording.
         """

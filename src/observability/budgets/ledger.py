@@ -131,7 +131,7 @@ class Ledger:
     def _cursor(self, db: sqlite3.Connection, budget: Budget, now: float) -> int:
         """The `seq` of the last observation that a budget has counted.
 
-        For a new budget, first count what was already spent in the current period.
+        For a new budget, first count the spending of the current period so far.
         """
         newest = _newest(db)
         cursor = db.execute("SELECT seq FROM budget_cursors WHERE budget = ?", (budget.key,)).fetchone()

@@ -156,7 +156,7 @@ class Excerpt:
         self.lines: list[str] = []
         self.new: set[Hashable] = set()  # texts, and results of `small_items`, that were not searched before
         self.key_columns: list[tuple[str, ...]] = []
-        self._clean = clean  # hashes of what was searched before: texts, tuples of the keys of dicts, small dicts
+        self._clean = clean  # hashes of everything searched before: texts, tuples of the keys of dicts, small dicts
         self._secret_numbers = secret_numbers
         self._left = PIECE  # characters that may still be added
 
